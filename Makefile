@@ -1,0 +1,112 @@
+# The course's commands; `make` lists them. Each sets up what it needs once: the second call starts at once.
+# Needs Python 3.11 or newer, GNU make 3.81 or newer and, the first time, a network.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+CORE := $(VENV)/.core
+DEV := $(VENV)/.dev
+MARP := slides/node_modules/.bin/marp
+DECKS := $(patsubst slides/%.md,slides/build/%,$(wildcard slides/week*.md))
+
+# An environment holds absolute paths. In a folder that was copied or moved it counts as not there.
+MOVED := $(shell test "$$(cat $(VENV)/.place 2>/dev/null || pwd -P)" = "$$(pwd -P)" || echo yes)
+ifeq ($(MOVED),yes)
+.PHONY: $(CORE)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help lab demo test test-fast bench zoo notebooks slides
+
+help: ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## /make \1@/p' Makefile | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
+
+# ---------------------------------------------------------------------------------------------- for learners
+
+lab: $(CORE) ## open the course in JupyterLab; LAB_ARGS="--no-browser --port 8899" is passed on
+	$(PY) -m jupyterlab --ServerApp.root_dir="$$PWD" --LabApp.news_url=None \
+	    $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) notebooks/week01_measure_first.ipynb
+
+demo: $(CORE) ## show the dashboards with Voilà and warm kernels; DEMO_ARGS="--no-browser --port 8866" is passed on
+	$(PY) -m voila --Voila.config_file_paths=notebooks/dashboards $(DEMO_ARGS) notebooks/dashboards
+
+notebooks: $(CORE) ## run every notebook from top to bottom; the executed copies go to runs/notebooks
+	$(PY) -m nbconvert --to notebook --execute --output-dir runs/notebooks \
+	    $(wildcard notebooks/*.ipynb notebooks/dashboards/*.ipynb)
+
+zoo: $(CORE) ## train the shipped models again; resumes after an interruption; ZOO_ARGS is passed on
+	$(PY) -m course_lib.pipelines.zoo $(ZOO_ARGS)
+
+# -------------------------------------------------------------------------------------------- for developers
+
+define check
+$(PY) -m ruff check
+$(PY) -m ruff format --check
+$(PY) -m mypy
+endef
+
+test: $(DEV) ## check style and types, then run all tests with the network off; TEST_ARGS is passed to pytest
+	$(PY) -m benchmarks.chromium --install || test "$$CI" != true
+	$(check)
+	$(PY) tests/offline.py $(PY) -m pytest $(TEST_ARGS)
+
+test-fast: $(DEV) ## the same without the slow tests and the browser: under two minutes
+	$(check)
+	$(PY) tests/offline.py $(PY) -m pytest -m "not slow" $(TEST_ARGS)
+
+bench: $(DEV) ## run every benchmark and record its result with this machine; BENCH_ARGS="--quick" is passed on
+	$(PY) -m benchmarks.chromium --install
+	$(PY) -m benchmarks $(BENCH_ARGS)
+
+slides: $(addsuffix .html,$(DECKS)) $(addsuffix .pdf,$(DECKS)) ## build the slide decks to slides/build (needs Node.js and Chromium)
+
+# --------------------------------------------------------------------------------------------------- set-up
+
+# pip leaves a file half written when it is killed. So a mark says that an installation has begun; while it is
+# there, what has no RECORD is thrown away and every package is put in anew.
+define install
+@if [ -e $(VENV)/.unfinished ]; then \
+    echo "The last installation did not finish, so every package is put in anew."; \
+    for folder in $(VENV)/lib/python*/site-packages/*.dist-info; do \
+        [ -e "$$folder/RECORD" ] || rm -rf "$$folder"; \
+    done; \
+    again=--force-reinstall; \
+fi; \
+touch $(VENV)/.unfinished && \
+$(PY) -m pip install --disable-pip-version-check $$again -c constraints.txt -e "$(1)" && \
+rm $(VENV)/.unfinished && touch $@
+endef
+
+$(CORE): pyproject.toml constraints.txt
+	@if [ -n "$(MOVED)" ] || [ -e $(VENV)/.making ] || \
+	    ! $(PY) -c "import pip, sys; assert sys.version_info >= (3, 11)" 2>/dev/null; then \
+	    $(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || { \
+	        echo "The course needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing):" \
+	            "install one and name it, for example: make $(or $(MAKECMDGOALS),lab) PYTHON=python3.12" >&2; exit 1; }; \
+	    rm -rf $(VENV) && mkdir $(VENV) && touch $(VENV)/.making && \
+	    { $(PYTHON) -m venv $(VENV) || { echo "Python could not make an environment in $(VENV); on Debian and Ubuntu" \
+	        "the package python3-venv is missing: install it and call make again." >&2; exit 1; }; } && \
+	    pwd -P > $(VENV)/.place && rm $(VENV)/.making; \
+	fi
+	$(call install,.)
+
+$(DEV): $(CORE)
+	$(call install,.[dev])
+
+$(MARP): slides/package.json slides/package-lock.json
+	@command -v npm >/dev/null || { echo "Building the slides needs Node.js 18 or newer with npm:" \
+	    "install it from your system's packages and call make slides again." >&2; exit 1; }
+	cd slides && npm ci --no-audit --no-fund
+	@touch $@
+
+FIGURES := $(wildcard slides/figures/*)
+DECK_NEEDS := slides/theme.css $(FIGURES) $(MARP)
+MARP_ARGS := --no-stdin --theme-set slides/theme.css --allow-local-files
+
+slides/build/%.html: slides/%.md $(DECK_NEEDS)
+	@mkdir -p $(@D)/figures && $(if $(FIGURES),cp $(FIGURES) $(@D)/figures,true)
+	$(MARP) $(MARP_ARGS) -o $@ $<
+
+slides/build/%.pdf: slides/%.md $(DECK_NEEDS)
+	@mkdir -p $(@D)
+	CHROME_PATH="$$($(PYTHON) -m benchmarks.chromium)" $(MARP) $(MARP_ARGS) --pdf-notes -o $@ $<

@@ -1,0 +1,1 @@
+"""One script for each performance claim; `python -m benchmarks` runs them all and records the results."""

@@ -1,0 +1,19 @@
+"""Training of a PyTorch model, resumable and reproducible from its configuration."""
+
+from course_lib.training.augment import Augmentation, augment
+from course_lib.training.config import TrainingConfig
+from course_lib.training.evaluate import Examples, accuracy, predict
+from course_lib.training.fit import EpochRecord, Loss, TrainingRun, fit
+
+__all__ = [
+    "Augmentation",
+    "EpochRecord",
+    "Examples",
+    "Loss",
+    "TrainingConfig",
+    "TrainingRun",
+    "accuracy",
+    "augment",
+    "fit",
+    "predict",
+]

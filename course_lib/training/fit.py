@@ -1,0 +1,182 @@
+"""The training loop: one epoch after another, resumable at each, with the moving average of the weights.
+
+The learning rate rises linearly and then follows half a cosine to zero (Loshchilov and Hutter, 2017). What is
+returned are averaged weights, w̄ ← d·w̄ + (1 − d)·w (Polyak and Juditsky, 1992), which generalise better than
+the last ones; the running statistics of batch norm are averaged alike.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from course_lib.errors import CheckpointError
+from course_lib.reproducibility import torch_generator, write_atomically
+from course_lib.training.augment import augment
+from course_lib.training.config import TrainingConfig
+from course_lib.training.evaluate import Examples, accuracy
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(inputs, the model's scores, labels) → scalar; the inputs let a teacher look at the same pictures."""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch gave: mean training loss and validation accuracy, in [0, 1]."""
+
+    epoch: int
+    loss: float
+    validation_accuracy: float
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A trained model in evaluation mode, the record of each epoch, and where the run was started."""
+
+    model: nn.Module
+    history: tuple[EpochRecord, ...]
+    environment: dict[str, str]
+
+
+def fit(
+    model: nn.Module,
+    train: Examples,
+    validation: Examples,
+    config: TrainingConfig,
+    *,
+    loss: Loss | None = None,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+) -> TrainingRun:
+    """Train a copy-free ``model`` and return its averaged version.
+
+    Parameters
+    ----------
+    model
+        Trained in place.
+    loss
+        Default: cross-entropy with the configuration's label smoothing.
+    checkpoint
+        Where to keep the state after each epoch; when the file exists the run continues from it.
+    on_epoch
+        Called after each epoch, for progress.
+
+    Raises
+    ------
+    CheckpointError
+        If ``checkpoint`` was written by a run with another configuration.
+    """
+    loss = loss or _cross_entropy(config.label_smoothing)
+    model.to(device).train()
+    averaged = AveragedModel(
+        model, device, multi_avg_fn=get_ema_multi_avg_fn(config.averaging), use_buffers=True
+    )
+    optimizer = _make_optimizer(model, config)
+    generator = torch_generator(config.seed, device)
+    inputs = torch.from_numpy(train.inputs).to(device)
+    labels = torch.from_numpy(train.labels).to(device)
+    state = _State(config, model, averaged, optimizer, generator)
+    history = state.load(checkpoint) if checkpoint and checkpoint.exists() else []
+    steps = math.ceil(len(labels) / config.batch_size)
+    for epoch in range(len(history), config.epochs):
+        total = torch.zeros((), device=device)
+        for step, batch in enumerate(_batches(len(labels), config.batch_size, generator)):
+            rate = _learning_rate(config, epoch + step / steps)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            pictures = augment(inputs[batch], config.augmentation, generator)
+            value = loss(pictures, model(pictures), labels[batch])
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            averaged.update_parameters(model)
+            total += value.detach()
+        result = accuracy(averaged.module, validation, device)
+        history.append(EpochRecord(epoch + 1, float(total) / steps, result))
+        if checkpoint:
+            state.save(checkpoint, history)
+        if on_epoch:
+            on_epoch(history[-1])
+    return TrainingRun(averaged.module.eval(), tuple(history), state.environment)
+
+
+def _cross_entropy(smoothing: float) -> Loss:
+    def loss(inputs: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(scores, labels, label_smoothing=smoothing)
+
+    return loss
+
+
+def _make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, config.learning_rate, momentum=0.9, nesterov=True)
+    return torch.optim.AdamW(groups, config.learning_rate)
+
+
+def _learning_rate(config: TrainingConfig, epoch: float) -> float:
+    if epoch < config.warmup_epochs:
+        return config.learning_rate * (epoch + 0.01) / config.warmup_epochs
+    progress = (epoch - config.warmup_epochs) / max(config.epochs - config.warmup_epochs, 1e-9)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def _batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    order = torch.randperm(count, generator=generator, device=generator.device)
+    return iter(order.split(size))
+
+
+class _State:
+    """Everything a run needs to go on as if it had never stopped."""
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        model: nn.Module,
+        averaged: AveragedModel,
+        optimizer: torch.optim.Optimizer,
+        generator: torch.Generator,
+    ) -> None:
+        self.config = asdict(config)
+        device = generator.device
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+        self.environment = {"device": name, "torch": torch.__version__}
+        self.model, self.averaged, self.optimizer, self.generator = model, averaged, optimizer, generator
+
+    def save(self, path: Path, history: list[EpochRecord]) -> None:
+        content = {
+            "config": self.config,
+            "environment": self.environment,
+            "history": [asdict(record) for record in history],
+            "model": self.model.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+        }
+        write_atomically(path, lambda target: torch.save(content, target))
+
+    def load(self, path: Path) -> list[EpochRecord]:
+        device = next(self.model.parameters()).device
+        content = torch.load(path, map_location=device, weights_only=True)
+        if content["config"] != self.config:
+            raise CheckpointError(
+                f"{path} was written by a run with other settings; delete it to start again, or pass the "
+                "configuration it was started with."
+            )
+        self.environment = content["environment"]
+        self.model.load_state_dict(content["model"])
+        self.averaged.load_state_dict(content["averaged"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        if device.type == self.generator.device.type:
+            self.generator.set_state(content["generator"].cpu())
+        return [EpochRecord(**record) for record in content["history"]]
