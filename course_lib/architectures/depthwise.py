@@ -57,7 +57,7 @@ class SeparableNet(nn.Module):
 @register_model("depthwise")
 def depthwise(num_classes: int = 10) -> SeparableNet:
     """At most 40,000 parameters and 2 million MACs at 28×28."""
-    return SeparableNet(16, ((32, 1), (64, 1), (96, 2), (96, 1), (96, 1)), num_classes)
+    return SeparableNet(16, ((32, 1), (64, 2), (96, 1), (96, 1), (128, 1)), num_classes)
 
 
 @register_model("tiny")

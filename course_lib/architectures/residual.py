@@ -1,8 +1,9 @@
-"""Residual network for small images (He et al., 2016, section 4.2), the course's teacher.
+"""Residual network for small images (He et al., 2016), the course's teacher.
 
-Three stages of basic blocks; each stage halves the resolution and doubles the channels. y = ReLU(x + F(x)),
-where F is conv 3×3 → BN → ReLU → conv 3×3 → BN, and x passes a strided 1×1 convolution where the shape
-changes (their option B). Left out: bottleneck blocks, which pay only in much deeper networks.
+Basic blocks, y = ReLU(x + F(x)), where F is conv 3×3 → BN → ReLU → conv 3×3 → BN, and x passes a strided 1×1
+convolution where the shape changes (their option B). As in their ImageNet networks a pooled stem comes first:
+one convolution at full resolution, then a max pooling that halves it. Left out: bottleneck blocks, which pay
+only in much deeper networks.
 """
 
 from torch import Tensor, nn
@@ -35,38 +36,34 @@ class BasicBlock(nn.Module):
 
 
 class ResidualNet(nn.Module):
-    """Stem, three stages, global average, linear classifier: (N, 1, H, W) → (N, num_classes) scores.
+    """Pooled stem, basic blocks, global average, linear classifier: (N, 1, H, W) → (N, num_classes) scores.
 
     Parameters
     ----------
-    width
-        Channels of the first stage; the next two have 2 and 4 times as many.
-    blocks_per_stage
-        Basic blocks in each stage; the depth is 6 · blocks_per_stage + 2.
+    stem_channels
+        Channels after the first convolution, at full resolution; the pooling then halves it.
+    blocks
+        (out_channels, stride) of each basic block.
     """
 
-    def __init__(self, width: int, blocks_per_stage: int, num_classes: int, in_channels: int = 1) -> None:
+    def __init__(self, stem_channels: int, blocks: tuple[tuple[int, int], ...], num_classes: int) -> None:
         super().__init__()
-        self.stem = conv_bn(in_channels, width, 3)
-        self.relu = nn.ReLU()
-        stages = []
-        channels = width
-        for stage in range(3):
-            for block in range(blocks_per_stage):
-                out_channels = width * 2**stage
-                stride = 2 if stage > 0 and block == 0 else 1
-                stages.append(BasicBlock(channels, out_channels, stride))
-                channels = out_channels
-        self.blocks = nn.Sequential(*stages)
+        self.stem = nn.Sequential(conv_bn(1, stem_channels, 3), nn.ReLU(), nn.MaxPool2d(2))
+        layers = []
+        channels = stem_channels
+        for out_channels, stride in blocks:
+            layers.append(BasicBlock(channels, out_channels, stride))
+            channels = out_channels
+        self.blocks = nn.Sequential(*layers)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(channels, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        features = self.blocks(self.relu(self.stem(x)))
+        features = self.blocks(self.stem(x))
         return self.classifier(self.pool(features).flatten(1))  # type: ignore[no-any-return]
 
 
 @register_model("residual")
 def residual(num_classes: int = 10) -> ResidualNet:
-    """ResNet-14 of width 16: the teacher of the zoo."""
-    return ResidualNet(width=16, blocks_per_stage=2, num_classes=num_classes)
+    """The teacher of the zoo: four blocks, 32 to 128 channels."""
+    return ResidualNet(32, ((32, 1), (64, 2), (64, 1), (128, 2)), num_classes)

@@ -45,7 +45,7 @@ class TransformerBlock(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """Patches, position embedding, blocks, mean of tokens, linear classifier: (N, 1, S, S) → (N, num_classes).
+    """Patches with positions, blocks, mean of tokens, classifier: (N, 1, S, S) → (N, num_classes).
 
     Parameters
     ----------

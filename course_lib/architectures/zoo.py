@@ -34,8 +34,6 @@ class ModelCard:
         On the 5,000 images on which the settings were chosen, after the last epoch.
     command, seed, config
         How it was trained.
-    teacher
-        The network it learned from, if any.
     versions
         Device and software of the training run, and of the evaluation.
     sha256, size_bytes
@@ -54,7 +52,6 @@ class ModelCard:
     command: str
     seed: int
     config: dict[str, Any]
-    teacher: str | None
     versions: dict[str, str]
     sha256: str
     size_bytes: int
@@ -66,7 +63,6 @@ class ModelCard:
             "test accuracy": f"{self.accuracy:.2%} ({self.correct:,} of {self.total:,}; 95 % interval "
             f"{self.accuracy_low:.2%} to {self.accuracy_high:.2%})",
             "validation accuracy": f"{self.validation_accuracy:.2%}",
-            "taught by": self.teacher or "nobody: trained on the labels alone",
             "trained with": f"`{self.command}`, seed {self.seed}",
             "versions": ", ".join(f"{name} {version}" for name, version in self.versions.items()),
             "checkpoint": f"{self.size_bytes:,} bytes, SHA-256 {self.sha256}",

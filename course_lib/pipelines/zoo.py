@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 from tqdm import tqdm
 
 from course_lib.architectures import create_model
@@ -19,25 +18,23 @@ from course_lib.architectures.zoo import (
     CHECKPOINTS,
     ModelCard,
     load_card,
-    load_pretrained,
     save_card,
     save_checkpoint,
 )
 from course_lib.benchmarking.intervals import proportion_interval
-from course_lib.benchmarking.macs import profile_model
+from course_lib.benchmarking.macs import profile_layers
 from course_lib.data import Dataset, load_dataset
-from course_lib.distillation import distillation_loss
 from course_lib.errors import CheckpointError
-from course_lib.pipelines.recipes import RECIPES, Recipe
+from course_lib.pipelines.recipes import RECIPES
 from course_lib.registry import look_up
 from course_lib.reproducibility import seeded_torch, sha256_of
-from course_lib.training import EpochRecord, Examples, Loss, TrainingRun, fit, predict
+from course_lib.training import EpochRecord, Examples, TrainingConfig, TrainingRun, fit, predict
 
 FULL = "fashion-mnist-full"
 
 
 def train_model(
-    name: str, recipe: Recipe, train: Dataset, validation: Dataset, output: Path, device: str = "cpu"
+    name: str, config: TrainingConfig, train: Dataset, validation: Dataset, output: Path, device: str = "cpu"
 ) -> TrainingRun:
     """Train one network, or continue where an interrupted run stopped, with a progress bar.
 
@@ -46,51 +43,27 @@ def train_model(
     name
         The network in the registry.
     output
-        Folder of the state and, for a distilled network, of its teacher's checkpoint.
+        Folder of the state kept after every epoch.
     """
-    with seeded_torch(recipe.config.seed):
+    with seeded_torch(config.seed):
         model = create_model(name, train.num_classes)
-    loss = _distillation(recipe, output, device) if recipe.teacher else None
-    examples = [Examples(part.inputs(), part.labels) for part in (train, validation)]
+    seen, held_out = (Examples(part.inputs(), part.labels) for part in (train, validation))
     state = output / f"{name}.training.pt"
-    with tqdm(total=recipe.config.epochs, desc=name, unit="epoch") as bar:
+    with tqdm(total=config.epochs, desc=name, unit="epoch") as bar:
 
         def show(record: EpochRecord) -> None:
             bar.set_postfix(loss=f"{record.loss:.3f}", validation=f"{record.validation_accuracy:.2%}")
             bar.update(record.epoch - bar.n)
 
-        return fit(model, *examples, recipe.config, loss=loss, device=device, checkpoint=state, on_epoch=show)
+        return fit(model, seen, held_out, config, device=device, checkpoint=state, on_epoch=show)
 
 
-def _distillation(recipe: Recipe, output: Path, device: str) -> Loss:
-    assert recipe.teacher is not None
-    teacher = _finished(recipe.teacher, output).to(device)
-
-    def loss(inputs: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
-        with torch.no_grad():
-            teacher_scores = teacher(inputs)
-        return distillation_loss(
-            scores, teacher_scores, labels, temperature=recipe.temperature, alpha=recipe.alpha
-        )
-
-    return loss
-
-
-def _finished(name: str, output: Path) -> nn.Module:
-    try:
-        return load_pretrained(name, output)
-    except CheckpointError as error:
-        raise CheckpointError(
-            f"The teacher {name!r} is not trained yet; run the zoo without --only, or with --only {name} first."
-        ) from error
-
-
-def make_card(name: str, recipe: Recipe, run: TrainingRun, test: Dataset, output: Path) -> ModelCard:
+def make_card(name: str, config: TrainingConfig, run: TrainingRun, test: Dataset, output: Path) -> ModelCard:
     """Save the checkpoint, read the test set once on the CPU, and write the card."""
     path = output / f"{name}.safetensors"
     model = run.model.to("cpu")
     save_checkpoint(model, path)
-    profile = profile_model(model, torch.from_numpy(test.inputs(slice(1))))
+    profile = profile_layers(model, torch.from_numpy(test.inputs(slice(1))))
     correct = int((predict(model, test.inputs()).argmax(1) == test.labels).sum())
     low, high = proportion_interval(correct, len(test))
     card = ModelCard(
@@ -104,9 +77,8 @@ def make_card(name: str, recipe: Recipe, run: TrainingRun, test: Dataset, output
         accuracy_high=high,
         validation_accuracy=run.history[-1].validation_accuracy,
         command=f"python -m course_lib.pipelines.zoo --only {name}",
-        seed=recipe.config.seed,
-        config={**asdict(recipe.config), **_distillation_settings(recipe)},
-        teacher=recipe.teacher,
+        seed=config.seed,
+        config=asdict(config),
         versions={**run.environment, "evaluated with torch": torch.__version__},
         sha256=sha256_of(path),
         size_bytes=path.stat().st_size,
@@ -115,17 +87,13 @@ def make_card(name: str, recipe: Recipe, run: TrainingRun, test: Dataset, output
     return card
 
 
-def _distillation_settings(recipe: Recipe) -> dict[str, float]:
-    return {"temperature": recipe.temperature, "alpha": recipe.alpha} if recipe.teacher else {}
-
-
 def train_zoo(names: list[str], output: Path, device: str, install: bool) -> None:
     """Train the named networks in order, write their cards, and print new beside shipped accuracy."""
     train, validation, test = (load_dataset(FULL, split) for split in ("train", "validation", "test"))
     for name in names:
-        recipe = look_up(RECIPES, "recipe", name)
-        run = train_model(name, recipe, train, validation, output, device)
-        card = make_card(name, recipe, run, test, output)
+        config = look_up(RECIPES, "recipe", name)
+        run = train_model(name, config, train, validation, output, device)
+        card = make_card(name, config, run, test, output)
         print(f"{name}: {card.accuracy:.2%} on the test set; shipped: {_shipped_accuracy(name)}")
         if install:
             for suffix in ("safetensors", "json"):

@@ -3,13 +3,12 @@
 from course_lib.training.augment import Augmentation, augment
 from course_lib.training.config import TrainingConfig
 from course_lib.training.evaluate import Examples, accuracy, predict
-from course_lib.training.fit import EpochRecord, Loss, TrainingRun, fit
+from course_lib.training.fit import EpochRecord, TrainingRun, fit
 
 __all__ = [
     "Augmentation",
     "EpochRecord",
     "Examples",
-    "Loss",
     "TrainingConfig",
     "TrainingRun",
     "accuracy",

@@ -21,8 +21,6 @@ class TrainingConfig:
         The highest one; it rises linearly for ``warmup_epochs`` and then falls to zero along half a cosine.
     weight_decay
         Applied to weights of two or more dimensions; biases and norms are left alone.
-    label_smoothing
-        Share of each target spread over all classes (Szegedy et al., 2016); for the plain cross-entropy loss.
     averaging
         Decay of the moving average of the weights that the run returns (0 keeps the last weights).
     seed
@@ -35,7 +33,6 @@ class TrainingConfig:
     learning_rate: float = 0.1
     weight_decay: float = 5e-4
     warmup_epochs: float = 1.0
-    label_smoothing: float = 0.0
     averaging: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 0

@@ -31,7 +31,7 @@ def predict(model: nn.Module, inputs: NDArray[np.float32], device: str = "cpu") 
     was_training = model.training
     model.eval()
     with torch.inference_mode():
-        batches = torch.from_numpy(inputs).split(BATCH_SIZE)
+        batches = torch.split(torch.from_numpy(inputs), BATCH_SIZE)
         scores = [model(batch.to(device)).float().cpu().numpy() for batch in batches]
     model.train(was_training)
     result: NDArray[np.float32] = np.concatenate(scores)

@@ -21,9 +21,6 @@ from course_lib.training.augment import augment
 from course_lib.training.config import TrainingConfig
 from course_lib.training.evaluate import Examples, accuracy
 
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(inputs, the model's scores, labels) → scalar; the inputs let a teacher look at the same pictures."""
-
 
 @dataclass(frozen=True)
 class EpochRecord:
@@ -49,19 +46,16 @@ def fit(
     validation: Examples,
     config: TrainingConfig,
     *,
-    loss: Loss | None = None,
     device: str = "cpu",
     checkpoint: Path | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> TrainingRun:
-    """Train a copy-free ``model`` and return its averaged version.
+    """Train a model with cross-entropy and return its averaged version.
 
     Parameters
     ----------
     model
         Trained in place.
-    loss
-        Default: cross-entropy with the configuration's label smoothing.
     checkpoint
         Where to keep the state after each epoch; when the file exists the run continues from it.
     on_epoch
@@ -72,11 +66,9 @@ def fit(
     CheckpointError
         If ``checkpoint`` was written by a run with another configuration.
     """
-    loss = loss or _cross_entropy(config.label_smoothing)
-    model.to(device).train()
-    averaged = AveragedModel(
-        model, device, multi_avg_fn=get_ema_multi_avg_fn(config.averaging), use_buffers=True
-    )
+    # Channels last is the layout that CPU convolutions compute in; it halves the time of an epoch.
+    model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    averaged = AveragedModel(model, multi_avg_fn=_moving_average(config.averaging), use_buffers=True)
     optimizer = _make_optimizer(model, config)
     generator = torch_generator(config.seed, device)
     inputs = torch.from_numpy(train.inputs).to(device)
@@ -91,12 +83,13 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             pictures = augment(inputs[batch], config.augmentation, generator)
-            value = loss(pictures, model(pictures), labels[batch])
+            pictures = pictures.contiguous(memory_format=torch.channels_last)
+            loss = F.cross_entropy(model(pictures), labels[batch])
             optimizer.zero_grad(set_to_none=True)
-            value.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             averaged.update_parameters(model)
-            total += value.detach()
+            total += loss.detach()
         result = accuracy(averaged.module, validation, device)
         history.append(EpochRecord(epoch + 1, float(total) / steps, result))
         if checkpoint:
@@ -106,11 +99,14 @@ def fit(
     return TrainingRun(averaged.module.eval(), tuple(history), state.environment)
 
 
-def _cross_entropy(smoothing: float) -> Loss:
-    def loss(inputs: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(scores, labels, label_smoothing=smoothing)
+def _moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+        # A shorter memory at the start, or the random first weights would linger for epochs.
+        early = (1 + float(count)) / (10 + float(count))
+        step = get_ema_multi_avg_fn(min(decay, early))  # type: ignore[no-untyped-call]
+        step(averaged, current, count)
 
-    return loss
+    return update
 
 
 def _make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
@@ -133,7 +129,7 @@ def _learning_rate(config: TrainingConfig, epoch: float) -> float:
 
 def _batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
     order = torch.randperm(count, generator=generator, device=generator.device)
-    return iter(order.split(size))
+    return iter(torch.split(order, size))
 
 
 class _State:
