@@ -13,18 +13,12 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from course_lib.architectures import create_model
-from course_lib.architectures.zoo import (
-    CHECKPOINTS,
-    ModelCard,
-    load_card,
-    save_card,
-    save_checkpoint,
-)
+from course_lib.architectures import ModelCard, create_model, list_zoo, load_card
+from course_lib.architectures.cards import CHECKPOINTS, save_card
+from course_lib.architectures.checkpoints import save_checkpoint
 from course_lib.benchmarking.intervals import proportion_interval
 from course_lib.benchmarking.macs import profile_layers
 from course_lib.data import Dataset, load_dataset
-from course_lib.errors import CheckpointError
 from course_lib.pipelines.recipes import RECIPES
 from course_lib.registry import look_up
 from course_lib.reproducibility import seeded_torch, sha256_of
@@ -101,10 +95,7 @@ def train_zoo(names: list[str], output: Path, device: str, install: bool) -> Non
 
 
 def _shipped_accuracy(name: str) -> str:
-    try:
-        return f"{load_card(name).accuracy:.2%}"
-    except CheckpointError:
-        return "none"
+    return f"{load_card(name).accuracy:.2%}" if name in list_zoo() else "none"
 
 
 def main() -> None:

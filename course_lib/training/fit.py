@@ -99,8 +99,11 @@ def fit(
     return TrainingRun(averaged.module.eval(), tuple(history), state.environment)
 
 
-def _moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def _moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
         # A shorter memory at the start, or the random first weights would linger for epochs.
         early = (1 + float(count)) / (10 + float(count))
         step = get_ema_multi_avg_fn(min(decay, early))  # type: ignore[no-untyped-call]
