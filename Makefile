@@ -24,8 +24,8 @@ help: ## list the commands
 # ---------------------------------------------------------------------------------------------- for learners
 
 lab: $(CORE) ## open the course in JupyterLab; LAB_ARGS="--no-browser --port 8899" is passed on
-	$(PY) -m jupyterlab --ServerApp.root_dir="$$PWD" --LabApp.news_url=None \
-	    $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) notebooks/week01_measure_first.ipynb
+	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/week01_measure_first.ipynb \
+	    --LabApp.news_url=None $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS)
 
 demo: $(CORE) ## show the dashboards with Voilà and warm kernels; DEMO_ARGS="--no-browser --port 8866" is passed on
 	$(PY) -m voila --Voila.config_file_paths=notebooks/dashboards $(DEMO_ARGS) notebooks/dashboards

@@ -27,7 +27,7 @@ MISSING = (
 
 
 def find_chromium() -> Path | None:
-    """Return the installed Chromium or Chrome, or None; the variable ``CHROME_PATH`` decides when it is set."""
+    """Return the installed Chromium or Chrome, or None; ``CHROME_PATH`` decides when it is set."""
     wanted = os.environ.get("CHROME_PATH")
     for name in [wanted] if wanted else NAMES:
         path = shutil.which(name)

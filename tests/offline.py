@@ -1,8 +1,9 @@
 """Run a command with the network off: ``python tests/offline.py COMMAND [ARGUMENT …]``.
 
-The command runs in a network namespace of its own (Linux), in which only the loopback interface exists: servers,
-kernels and browsers on this machine reach each other, and nothing else answers. Where the system has no such
-namespaces, one sentence says so and the command runs with the network on; with ``CI=true`` that is an error.
+The command runs in a network namespace of its own (Linux), in which only the loopback interface exists:
+servers, kernels and browsers on this machine reach each other, and nothing else answers. Where the system has
+no such namespaces, one sentence says so and the command runs with the network on; with ``CI=true`` that is an
+error.
 """
 
 import ctypes
@@ -41,7 +42,7 @@ def raise_loopback() -> None:
 
 
 def leave_network() -> None:
-    """Cut this process off from every network but its own loopback; raises OSError where that is not allowed."""
+    """Cut this process off from all but its own loopback; raises OSError where that is not allowed."""
     user, group = os.getuid(), os.getgid()
     try:
         unshare(CLONE_NEWNET)

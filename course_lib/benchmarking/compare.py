@@ -121,25 +121,29 @@ def compare_latency(
         )
         for name in candidates
     }
-    reference = results[baseline]
     ratios = {
-        name: Ratio(
-            result.p50_ms / reference.p50_ms if reference.p50_ms else float("nan"),
-            ratio_interval(result.samples_ms, reference.samples_ms, confidence, seed),
-        )
+        name: Ratio(1.0, Interval(1.0, 1.0, confidence))
+        if name == baseline
+        else _ratio(result, results[baseline], confidence, seed)
         for name, result in results.items()
     }
     return LatencyComparison(machine=machine, baseline=baseline, results=results, ratios=ratios)
 
 
+def _ratio(result: LatencyResult, reference: LatencyResult, confidence: float, seed: int) -> Ratio:
+    interval = ratio_interval(result.samples_ms, reference.samples_ms, confidence, seed)
+    return Ratio(result.p50_ms / reference.p50_ms, interval)
+
+
 def _interleaved_samples(
     candidates: Mapping[str, Callable[[], object]], warmup: int, runs: int, generator: np.random.Generator
 ) -> dict[str, list[float]]:
-    samples_ms: dict[str, list[float]] = {name: [] for name in candidates}
     names = list(candidates)
+    samples_ms: dict[str, list[float]] = {name: [] for name in names}
+    orders = generator.permuted(np.tile(np.arange(len(names)), (warmup + runs, 1)), axis=1)
     with garbage_collection_paused():
-        for _ in range(warmup + runs):
-            for index in generator.permutation(len(names)):
+        for order in orders.tolist():
+            for index in order:
                 name = names[index]
                 with explained_failure(name):
                     samples_ms[name].append(time_once(candidates[name]))

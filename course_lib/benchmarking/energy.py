@@ -68,7 +68,14 @@ class EnergyCounter:
 
     def read_uj(self) -> int:
         """Return the count now, in microjoules."""
-        return _read_number(self.folder / "energy_uj")
+        file = self.folder / "energy_uj"
+        try:
+            return int(file.read_text())
+        except (OSError, ValueError) as error:
+            raise MeasurementError(
+                f"The energy counter {file} cannot be read: allow reading it, or pass a root without "
+                f"counters to use the model."
+            ) from error
 
     def used_uj(self, before: int, after: int) -> int:
         """Return the energy between two readings less than one turn of the counter apart."""
@@ -78,17 +85,17 @@ class EnergyCounter:
 def find_counters(root: Path) -> list[EnergyCounter]:
     """Return the readable package zones under a powercap folder; empty where there are none.
 
-    Zones inside a package (cores, memory) and zones for the whole platform would count the same energy
-    twice and are left out.
+    Zones inside a package (cores) and the zone of the whole platform count the same energy again and are
+    left out; so is memory outside the package.
     """
     counters = []
     for folder in sorted(root.glob("intel-rapl:*")):
         try:
             if not (folder / "name").read_text().startswith("package"):
                 continue
-            counter = EnergyCounter(folder, _read_number(folder / "max_energy_range_uj"))
+            counter = EnergyCounter(folder, int((folder / "max_energy_range_uj").read_text()))
             counter.read_uj()
-        except (OSError, ValueError):
+        except (OSError, ValueError, MeasurementError):
             return []  # part of the packages would be less than the machine's energy: use the model instead
         counters.append(counter)
     return counters
@@ -186,7 +193,3 @@ def _block_by_counter(call: Callable[[], object], runs: int, counters: list[Ener
     after = [counter.read_uj() for counter in counters]
     used = (counter.used_uj(*pair) for counter, *pair in zip(counters, before, after, strict=True))
     return sum(used) / 1e6
-
-
-def _read_number(file: Path) -> int:
-    return int(file.read_text())

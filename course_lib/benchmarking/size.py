@@ -64,14 +64,13 @@ def measure_size(path: Path | str) -> SizeResult:
 
 def _external_files(model_path: Path) -> list[Path]:
     import onnx
-    from google.protobuf.message import DecodeError
     from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
     try:
         model = onnx.load(model_path, load_external_data=False)
-    except DecodeError as error:
+    except Exception as error:  # onnx and protobuf raise several kinds for a damaged file
         raise MeasurementError(
-            f"{model_path.name} ends in .onnx but is not an ONNX model ({error}): export it again."
+            f"{model_path.name} ends in .onnx but cannot be read as an ONNX model: export it again."
         ) from error
     graphs = [model.graph, *model.functions]
     tensors = [tensor for graph in graphs for tensor in _tensors(graph) if uses_external_data(tensor)]

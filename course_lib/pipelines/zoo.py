@@ -73,7 +73,7 @@ def make_card(name: str, config: TrainingConfig, run: TrainingRun, test: Dataset
         command=f"python -m course_lib.pipelines.zoo --only {name}",
         seed=config.seed,
         config=asdict(config),
-        versions={**run.environment, "evaluated with torch": torch.__version__},
+        versions={**run.environment, "evaluated with torch": str(torch.__version__)},
         sha256=sha256_of(path),
         size_bytes=path.stat().st_size,
     )

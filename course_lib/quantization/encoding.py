@@ -103,10 +103,8 @@ def encode(values: Any, qparams: QParams[Any] | None = None, encoding: str | Non
     else:
         stored, head = codes, b""
     payload = head + pack_bits(stored, bits)
-    shape = tuple(np.shape(values))
-    return EncodedTensor(
-        encoding, payload, shape, qparams, stored.size, gap_bits if encoding == "index" else 0
-    )
+    gap_bits = gap_bits if encoding == "index" else 0
+    return EncodedTensor(encoding, payload, tuple(np.shape(values)), qparams, stored.size, gap_bits)
 
 
 def decode(encoded: EncodedTensor) -> NDArray:
@@ -164,6 +162,12 @@ def _unsigned_codes(values: Any, qparams: QParams[Any] | None) -> tuple[NDArray,
         raise SettingError(
             f"With qparams, encode takes integer codes, but these values are {array.dtype}; "
             "call encode(quantize(x, qparams), qparams)."
+        )
+    lowest, highest = array.min(initial=qparams.quant_max), array.max(initial=qparams.quant_min)
+    if lowest < qparams.quant_min or highest > qparams.quant_max:
+        raise SettingError(
+            f"These codes go from {lowest} to {highest}, but their grid has {qparams.quant_min} to "
+            f"{qparams.quant_max}; pass the qparams that they were quantized with."
         )
     nonzero = array != np.asarray(qparams.zero_point)
     return (array.astype(np.int32) - qparams.quant_min).reshape(-1), nonzero.reshape(-1)

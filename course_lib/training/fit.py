@@ -149,7 +149,7 @@ class _State:
         self.config = asdict(config)
         device = generator.device
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-        self.environment = {"device": name, "torch": torch.__version__}
+        self.environment = {"device": name, "torch": str(torch.__version__)}
         self.model, self.averaged, self.optimizer, self.generator = model, averaged, optimizer, generator
 
     def save(self, path: Path, history: list[EpochRecord]) -> None:

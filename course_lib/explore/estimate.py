@@ -1,0 +1,125 @@
+"""Accuracy on a whole test set, estimated from part of it (Cochran, Sampling Techniques, 1977, chapter 5).
+
+Which images a compressed model gets wrong is no surprise: mostly those that the uncompressed one barely got
+right. So the images are ranked by the baseline's signed margin (score of the label minus the best other
+score), cut into strata of equal size, and a sample is drawn from each. The estimate
+
+    p̂ = Σ_h W_h · p̂_h        with W_h the stratum's share of the images, p̂_h the accuracy of its sample
+
+is unbiased whatever the compression does, and its variance
+
+    Σ_h W_h² · (1 − f_h) · p_h(1 − p_h) / n_h        with f_h = n_h / N_h the fraction already seen
+
+falls to zero when all images are seen. Strata near the decision boundary, where images change sides first,
+get a larger sample than the others.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from course_lib.errors import ModelError
+
+STRATA = 20
+NORMAL_95 = 1.959964
+PRIOR = 1.0
+"""Strength, in images, of the prior that keeps a stratum with an unanimous sample from looking certain."""
+
+
+@dataclass(frozen=True)
+class AccuracyEstimate:
+    """An accuracy as a fraction, and the 95 % interval for its value over all images.
+
+    With ``seen == total`` it is exact and the interval has no width.
+    """
+
+    value: float
+    low: float
+    high: float
+    seen: int
+    total: int
+
+    @property
+    def exact(self) -> bool:
+        return self.seen == self.total
+
+
+class StratifiedTestSet:
+    """The images of a test set in strata by the baseline's margin.
+
+    Parameters
+    ----------
+    scores
+        The baseline's scores, (N, number of classes).
+    labels
+        True classes, (N,).
+    """
+
+    def __init__(self, scores: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
+        if scores.ndim != 2 or len(scores) != len(labels):
+            raise ModelError(
+                f"The model's output has shape {scores.shape} for {len(labels)} images; expected one score a "
+                f"class, ({len(labels)}, number of classes)."
+            )
+        self.labels = labels
+        margins = signed_margins(scores, labels)
+        ranked = np.argsort(margins, kind="stable")
+        self.strata = np.array_split(ranked, min(STRATA, len(labels)))
+        self._stratum_of = np.empty(len(labels), np.intp)
+        for number, members in enumerate(self.strata):
+            self._stratum_of[members] = number
+        self._sizes = np.array([len(members) for members in self.strata])
+        closeness = np.array([1 / (1 + np.abs(np.median(margins[members]))) for members in self.strata])
+        self._demand = 0.5 / len(self.strata) + 0.5 * closeness / closeness.sum()
+
+    def draw_order(self, first: int, generator: np.random.Generator) -> NDArray[np.intp]:
+        """Return all image indices in random order, the first ``first`` of them shared out among the strata.
+
+        Every beginning of the order that is at least ``first`` long holds a simple random sample of each
+        stratum.
+        """
+        shuffled = [generator.permutation(members) for members in self.strata]
+        counts = self._shares(min(first, len(self.labels)))
+        sample = [members[:count] for members, count in zip(shuffled, counts, strict=True)]
+        rest = [members[count:] for members, count in zip(shuffled, counts, strict=True)]
+        return np.concatenate([*sample, generator.permutation(np.concatenate(rest))])
+
+    def estimate(self, indices: NDArray[np.intp], correct: NDArray[np.bool_]) -> AccuracyEstimate:
+        """Estimate the accuracy over all images from those seen so far.
+
+        Parameters
+        ----------
+        indices
+            A beginning of `draw_order`, at least as long as its ``first``.
+        correct
+            Whether the compressed model is right on each of them.
+        """
+        total = len(self.labels)
+        if len(indices) == total:
+            value = float(correct.mean())
+            return AccuracyEstimate(value, value, value, total, total)
+        stratum = self._stratum_of[indices]
+        seen = np.bincount(stratum, minlength=len(self.strata))
+        right = np.bincount(stratum, weights=correct, minlength=len(self.strata))
+        share = self._sizes / total
+        value = float(share @ (right / seen))
+        smoothed = (right + PRIOR * right.sum() / seen.sum()) / (seen + PRIOR)
+        variance = share**2 * (1 - seen / self._sizes) * smoothed * (1 - smoothed) / seen
+        half = NORMAL_95 * float(np.sqrt(variance.sum()))
+        return AccuracyEstimate(value, max(value - half, 0.0), min(value + half, 1.0), len(indices), total)
+
+    def _shares(self, count: int) -> NDArray[np.intp]:
+        """Return how many of ``count`` images each stratum gives: at least two, at most all it has."""
+        wanted = np.maximum(np.round(self._demand * count).astype(np.intp), min(2, count))
+        shares: NDArray[np.intp] = np.minimum(wanted, self._sizes)
+        return shares
+
+
+def signed_margins(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the score of the label minus the best other score, (N,): above 0 where the model is right."""
+    rows = np.arange(len(labels))
+    others = scores.copy()
+    others[rows, labels] = -np.inf
+    margins: NDArray[np.float32] = scores[rows, labels] - others.max(axis=1)
+    return margins

@@ -1,0 +1,31 @@
+"""How Voilà shows the dashboards; `make demo` reads this file."""
+
+from traitlets.config import get_config
+
+c = get_config()
+
+# A viewer takes a kernel that has already run the notebook. Two wait for each dashboard: with torch a kernel takes
+# about 250 MB, so that server, pool and a few viewers stay under 2 GB. A link must not carry `?template=` or
+# `?theme=`: it would bypass the pool and start a cold kernel.
+c.VoilaConfiguration.preheat_kernel = True
+c.VoilaConfiguration.default_pool_size = 2
+c.VoilaConfiguration.template = "lab"
+
+# Viewers see results, neither the code nor the insides of an error.
+c.VoilaConfiguration.strip_sources = True
+c.VoilaConfiguration.show_tracebacks = False
+
+# A page that is closed asks for the end of its kernel, without the token that the server's check against forged
+# requests wants: every closed tab would leave a kernel behind. Without the check, only who knows a kernel's random
+# name can end it. A viewer whose machine goes to sleep or loses its network says nothing: its kernel ends after
+# ten minutes without work.
+c.MappingKernelManager.cull_idle_timeout = 600
+c.MappingKernelManager.cull_interval = 60
+c.Voila.tornado_settings = {
+    "disable_check_xsrf": True,
+    # The template asks a server on the internet for icons before it shows anything. A page must look and load alike
+    # with the network off, so the browser takes styles and fonts from here only.
+    "headers": {
+        "Content-Security-Policy": "frame-ancestors 'self'; style-src 'self' 'unsafe-inline'; font-src 'self' data:"
+    },
+}
