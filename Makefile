@@ -25,7 +25,7 @@ help: ## list the commands
 
 lab: $(CORE) ## open the course in JupyterLab; LAB_ARGS="--no-browser --port 8899" is passed on
 	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/week01_measure_first.ipynb \
-	    --LabApp.news_url=None $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS)
+	    $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS)
 
 demo: $(CORE) ## show the dashboards with Voilà and warm kernels; DEMO_ARGS="--no-browser --port 8866" is passed on
 	$(PY) -m voila --Voila.config_file_paths=notebooks/dashboards $(DEMO_ARGS) notebooks/dashboards
@@ -74,8 +74,11 @@ define install
 fi; \
 touch $(VENV)/.unfinished && \
 $(PY) -m pip install --disable-pip-version-check $$again -c constraints.txt -e "$(1)" && \
-rm $(VENV)/.unfinished && touch $@
+rm $(VENV)/.unfinished
 endef
+
+# JupyterLab would open with a question about news from the internet.
+NO_NEWS := jupyterlab.labextensions disable @jupyterlab/apputils-extension:announcements
 
 $(CORE): pyproject.toml constraints.txt
 	@if [ -n "$(MOVED)" ] || [ -e $(VENV)/.making ] || \
@@ -89,9 +92,12 @@ $(CORE): pyproject.toml constraints.txt
 	    pwd -P > $(VENV)/.place && rm $(VENV)/.making; \
 	fi
 	$(call install,.)
+	@$(PY) -m $(NO_NEWS) >/dev/null 2>&1 || true
+	@touch $@
 
 $(DEV): $(CORE)
 	$(call install,.[dev])
+	@touch $@
 
 $(MARP): slides/package.json slides/package-lock.json
 	@command -v npm >/dev/null || { echo "Building the slides needs Node.js 18 or newer with npm:" \

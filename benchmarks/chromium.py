@@ -58,7 +58,7 @@ def main() -> int:
     parser.add_argument("--install", action="store_true", help="install Chromium when there is none")
     wants_installation = parser.parse_args().install
     found = find_chromium()
-    if found is None and wants_installation and install_chromium():
+    if found is None and wants_installation and "CHROME_PATH" not in os.environ and install_chromium():
         found = find_chromium()
     if found is None:
         print(MISSING, file=sys.stderr)

@@ -5,12 +5,12 @@ from course_lib.training import Augmentation, TrainingConfig
 RECIPES: dict[str, TrainingConfig] = {
     "depthwise": TrainingConfig(epochs=40, weight_decay=1e-4, averaging=0.999, seed=1),
     "residual": TrainingConfig(
-        epochs=26, weight_decay=5e-4, averaging=0.999, augmentation=Augmentation(erase=0.3), seed=1
+        epochs=22, weight_decay=5e-4, averaging=0.999, augmentation=Augmentation(erase=0.3), seed=1
     ),
     "plain_conv": TrainingConfig(epochs=24, weight_decay=5e-4, averaging=0.999, seed=1),
     "tiny": TrainingConfig(epochs=40, weight_decay=5e-5, averaging=0.999, seed=1),
     "vision_transformer": TrainingConfig(
-        epochs=14,
+        epochs=12,
         optimizer="adamw",
         learning_rate=2e-3,
         weight_decay=0.05,

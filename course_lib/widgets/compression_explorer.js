@@ -1,0 +1,307 @@
+// The view of the compression explorer. It sends the controls' position and draws what comes back:
+// every number arrives measured and in words; the only arithmetic here is where a mark lies on a chart.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function html(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+function mark(tag, attributes, title) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  if (title) node.append(Object.assign(document.createElementNS(SVG, "title"), { textContent: title }));
+  return node;
+}
+
+function text(content, x, y, anchor = "middle") {
+  const node = mark("text", { x, y, "text-anchor": anchor });
+  node.textContent = content;
+  return node;
+}
+
+const TILES = [
+  ["accuracy", "Accuracy"],
+  ["latency", "Latency, one image"],
+  ["size", "Size when stored"],
+  ["sqnr", "SQNR of the weights"],
+];
+
+let views = 0;
+
+function buildControls(model) {
+  const prefix = `ce${views++}`;
+  const label = (id, words) => html("label", { for: `${prefix}-${id}` }, words);
+  const slider = (id, max) => html("input", { id: `${prefix}-${id}`, type: "range", min: 0, max, step: 1 });
+  const check = (id) => html("input", { id: `${prefix}-${id}`, type: "checkbox" });
+  const controls = {
+    model: html("select", { id: `${prefix}-model` }),
+    layer: html("select", { id: `${prefix}-layer` }),
+    sparsity: slider("sparsity", 99),
+    bits: slider("bits", model.get("bit_choices").length - 1),
+    symmetric: check("symmetric"),
+    per_channel: check("per_channel"),
+  };
+  const shown = { sparsity: html("output"), bits: html("output") };
+  const buttons = {
+    reset: html("button", { type: "button", title: "Back to the dense 32-bit model" }, "Reset"),
+    copy: html("button", { type: "button", title: "Copy Python that computes this setting" }, "Copy as code"),
+    save: html("button", { type: "button", title: "Download all visited settings" }, "Export CSV"),
+  };
+  const box = html(
+    "div",
+    { class: "ce-controls" },
+    html("div", { class: "ce-field" }, label("model", "Model"), controls.model),
+    html("div", { class: "ce-field ce-wide" }, label("sparsity", "Sparsity"), controls.sparsity, shown.sparsity),
+    html("div", { class: "ce-field ce-wide" }, label("bits", "Weight bits"), controls.bits, shown.bits),
+    html("div", { class: "ce-field" }, controls.symmetric, label("symmetric", "Symmetric")),
+    html("div", { class: "ce-field" }, controls.per_channel, label("per_channel", "A scale per channel")),
+    html("div", { class: "ce-field ce-buttons" }, buttons.reset, buttons.copy, buttons.save),
+  );
+  const layerField = html("div", { class: "ce-field" }, label("layer", "Layer"), controls.layer);
+  return { box, controls, shown, buttons, layerField };
+}
+
+function drawHistogram(svg, histogram) {
+  const [width, height, base] = [480, 220, 180];
+  const low = histogram.edges[0];
+  const high = histogram.edges[histogram.edges.length - 1];
+  const x = (value) => 10 + ((value - low) / (high - low)) * (width - 20);
+  const tallest = Math.max(1, ...histogram.counts);
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  const lines = histogram.grid.map((value) =>
+    mark("line", { class: "ce-grid", x1: x(value), x2: x(value), y1: 8, y2: base + 6 }, `grid value ${value}`),
+  );
+  const bars = histogram.counts.map((count, index) => {
+    const left = x(histogram.edges[index]);
+    const size = (count / tallest) * (base - 16);
+    const right = x(histogram.edges[index + 1]);
+    const box = { class: "ce-bar", x: left, width: right - left - 0.6, y: base - size, height: size };
+    return mark("rect", box, `${count} weights`);
+  });
+  svg.replaceChildren(
+    ...bars,
+    ...lines,
+    mark("line", { class: "ce-axis", x1: 10, x2: width - 10, y1: base, y2: base }),
+    text(low.toFixed(2), 10, base + 24, "start"),
+    text("0", x(0), base + 24),
+    text(high.toFixed(2), width - 10, base + 24, "end"),
+    text("weight", width / 2 + 60, base + 24),
+  );
+  svg.setAttribute("aria-label", histogram.summary);
+}
+
+function drawFrontier(svg, visited, current, dense, choose) {
+  const [width, height, left, base] = [480, 260, 52, 215];
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  const smallest = Math.min(dense / 16, ...visited.map((point) => point.size_bytes));
+  const x = (bytes) => left + (Math.log2(bytes / smallest) / Math.log2((dense * 1.1) / smallest)) * (width - left - 16);
+  const lowest = Math.min(80, Math.floor(10 * Math.min(...visited.map((point) => point.low))) * 10);
+  const y = (accuracy) => base - ((100 * accuracy - lowest) / (100 - lowest)) * (base - 14);
+  const marks = [];
+  for (let percent = lowest; percent <= 100; percent += lowest < 50 ? 20 : 10) {
+    const level = y(percent / 100);
+    marks.push(mark("line", { class: "ce-rule", x1: left, x2: width - 16, y1: level, y2: level }));
+    marks.push(text(`${percent} %`, left - 6, level + 5, "end"));
+  }
+  for (let bytes = dense; bytes > smallest; bytes /= 4) {
+    marks.push(text(`${(bytes / 1000).toFixed(bytes < 20000 ? 1 : 0)} kB`, x(bytes), base + 22));
+  }
+  marks.push(text("size when stored (each step left: a quarter)", (left + width) / 2, base + 42));
+  const frontier = visited.filter((point) => point.frontier).sort((a, b) => a.size_bytes - b.size_bytes);
+  const path = frontier.map((point) => `${x(point.size_bytes)},${y(point.accuracy)}`).join(" ");
+  marks.push(mark("polyline", { class: "ce-frontier", points: path }));
+  for (const point of visited) {
+    const kind = `ce-point${point.frontier ? " ce-best" : ""}${point.exact ? "" : " ce-open"}`;
+    const place = { cx: x(point.size_bytes), cy: y(point.accuracy), r: point.frontier ? 5.5 : 4, class: kind };
+    const node = mark("circle", place, `${point.label}: ${point.cells[0]}, ${point.cells[2]}`);
+    node.addEventListener("click", () => choose(point.setting));
+    marks.push(node);
+  }
+  const here = { x1: x(current.size_bytes), x2: x(current.size_bytes), y1: y(current.low), y2: y(current.high) };
+  marks.push(mark("line", { class: "ce-interval", ...here }));
+  const spot = { class: "ce-current", cx: x(current.size_bytes), cy: y(current.accuracy), r: 8 };
+  marks.push(mark("circle", spot, `${current.label}: ${current.cells[0]}, ${current.cells[2]}`));
+  svg.replaceChildren(...marks);
+  svg.dataset.accuracy = current.accuracy;
+  svg.dataset.cells = current.cells.join("|");
+  svg.setAttribute("aria-label", `${visited.length} settings visited; now ${current.label}: ${current.cells.join(", ")}`);
+}
+
+function drawTable(body, visited, current, choose) {
+  const rows = [...visited].reverse().map((point) => {
+    const pick = html("button", { type: "button", title: "Go back to this setting" }, point.label);
+    pick.addEventListener("click", () => choose(point.setting));
+    const cells = point.cells.map((cell) => html("td", {}, cell));
+    const row = html("tr", {}, html("th", { scope: "row" }, pick), ...cells);
+    if (point.label === current.label) row.setAttribute("aria-current", "true");
+    if (point.frontier) row.classList.add("ce-best");
+    return row;
+  });
+  body.replaceChildren(...rows);
+}
+
+function drawClasses(list, classes) {
+  const rows = classes.map((item) => {
+    const bar = html("span", { class: "ce-class-bar", style: `width:${100 * item.value}%` });
+    return html("li", {}, html("span", {}, item.name), html("span", { class: "ce-class" }, bar), item.text);
+  });
+  list.replaceChildren(...(rows.length ? rows : [html("li", {}, "Known when all images are done.")]));
+}
+
+function fillOptions(select, names, chosen) {
+  if (select.dataset.names !== names.join("|")) {
+    select.dataset.names = names.join("|");
+    select.replaceChildren(...names.map((name) => html("option", { value: name }, name)));
+  }
+  select.value = chosen;
+}
+
+function render({ model, el }) {
+  const { box, controls, shown, buttons, layerField } = buildControls(model);
+  const tiles = {};
+  const tileRow = html("div", { class: "ce-tiles", role: "group", "aria-label": "Measured" });
+  for (const [key, title] of TILES) {
+    tiles[key] = { value: html("strong", { "data-field": key }, "…"), detail: html("small") };
+    tileRow.append(html("div", { class: "ce-tile" }, html("span", {}, title), tiles[key].value, tiles[key].detail));
+  }
+  const progress = html("progress", { max: 1, value: 0, "aria-label": "Share of the test set done" });
+  const status = html("p", { class: "ce-status", role: "status" });
+  const error = html("p", { class: "ce-error", role: "alert" });
+  const note = html("p", { class: "ce-note" });
+  const bars = mark("svg", { role: "img", class: "ce-chart" });
+  const summary = html("figcaption");
+  const points = mark("svg", { role: "img", class: "ce-chart", "data-chart": "frontier" });
+  const tableBody = html("tbody");
+  const headings = ["Setting", "Accuracy", "Latency", "Size", "SQNR"].map((name) => html("th", { scope: "col" }, name));
+  const table = html("table", {}, html("thead", {}, html("tr", {}, ...headings)), tableBody);
+  const forget = html("button", { type: "button" }, "Forget them");
+  const classes = html("ul", { class: "ce-classes" });
+  const perClass = html("details", {}, html("summary", {}, "Accuracy of each class"), classes);
+  const root = html("section", { class: "ce", "aria-label": "Compression explorer" });
+  root.append(
+    box,
+    progress,
+    tileRow,
+    error,
+    status,
+    note,
+    html(
+      "div",
+      { class: "ce-charts" },
+      html("figure", {}, html("h4", {}, "The weights, and the grid they are rounded to"), layerField, bars, summary),
+      html("figure", {}, html("h4", {}, "Accuracy against size: all settings visited"), points),
+    ),
+    html("div", { class: "ce-visited" }, html("h4", {}, "Visited settings ", forget), html("div", {}, table)),
+    perClass,
+  );
+  el.append(root);
+
+  const bitChoices = model.get("bit_choices");
+  let showing = -1;
+
+  function moveControls(request) {
+    fillOptions(controls.model, model.get("models"), request.model);
+    controls.sparsity.value = Math.round(100 * request.sparsity);
+    controls.bits.value = bitChoices.indexOf(request.bits);
+    controls.symmetric.checked = request.symmetric;
+    controls.per_channel.checked = request.per_channel;
+    sayControls();
+  }
+
+  function sayControls() {
+    const bits = bitChoices[controls.bits.value];
+    shown.sparsity.textContent = `${controls.sparsity.value} %`;
+    shown.bits.textContent = bits === 32 ? "32 (float)" : `${bits}`;
+    controls.sparsity.setAttribute("aria-valuetext", `${controls.sparsity.value} percent zeros`);
+    controls.bits.setAttribute("aria-valuetext", bits === 32 ? "32 bits, floating point" : `${bits} bits`);
+    controls.symmetric.disabled = controls.per_channel.disabled = bits === 32;
+  }
+
+  function send(change) {
+    const request = model.get("request");
+    model.set("request", { ...request, ...change, generation: request.generation + 1 });
+    model.save_changes();
+  }
+
+  function choose(setting) {
+    send(setting);
+    moveControls(model.get("request"));
+  }
+
+  function draw() {
+    const result = model.get("result");
+    if (result.generation === undefined || result.generation < showing) return;
+    showing = result.generation;
+    for (const [key] of TILES) {
+      tiles[key].value.textContent = result.tiles[key].value;
+      tiles[key].detail.textContent = result.tiles[key].detail;
+    }
+    progress.value = result.progress;
+    note.textContent = result.note;
+    fillOptions(controls.layer, model.get("layers"), result.histogram.layer);
+    drawHistogram(bars, result.histogram);
+    summary.textContent = result.histogram.summary;
+    drawFrontier(points, model.get("visited"), result.point, result.dense_size_bytes, choose);
+    drawTable(tableBody, model.get("visited"), result.point, choose);
+    if (perClass.open) drawClasses(classes, result.classes);
+    root.dataset.model = result.model;
+    root.dataset.exact = result.exact;
+    root.dataset.complete = result.tiles.latency.value !== "…";
+    root.dataset.generation = result.generation;
+  }
+
+  controls.sparsity.addEventListener("input", () => {
+    sayControls();
+    send({ sparsity: controls.sparsity.valueAsNumber / 100 });
+  });
+  controls.bits.addEventListener("input", () => {
+    sayControls();
+    send({ bits: bitChoices[controls.bits.value] });
+  });
+  controls.model.addEventListener("change", () => send({ model: controls.model.value, layer: "" }));
+  controls.layer.addEventListener("change", () => send({ layer: controls.layer.value }));
+  for (const name of ["symmetric", "per_channel"]) {
+    controls[name].addEventListener("change", () => send({ [name]: controls[name].checked }));
+  }
+  buttons.reset.addEventListener("click", () => choose({ sparsity: 0, bits: 32, symmetric: true, per_channel: true }));
+  buttons.save.addEventListener("click", () => model.send({ kind: "export" }));
+  forget.addEventListener("click", () => model.send({ kind: "forget" }));
+  buttons.copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(model.get("result").code);
+    buttons.copy.textContent = "Copied";
+    setTimeout(() => (buttons.copy.textContent = "Copy as code"), 1500);
+  });
+  perClass.addEventListener("toggle", () => drawClasses(classes, model.get("result").classes ?? []));
+
+  const showStatus = () => (status.textContent = model.get("status"));
+  const showError = () => (error.textContent = model.get("error"));
+  const moved = () => root.contains(document.activeElement) || moveControls(model.get("request"));
+  const download = (message) => {
+    if (message.kind !== "csv") return;
+    const url = URL.createObjectURL(new Blob([message.content], { type: "text/csv" }));
+    html("a", { href: url, download: "compression_explorer.csv" }).click();
+    URL.revokeObjectURL(url);
+  };
+  model.on("change:result", draw);
+  model.on("change:status", showStatus);
+  model.on("change:error", showError);
+  model.on("change:request", moved);
+  model.on("msg:custom", download);
+  moveControls(model.get("request"));
+  showStatus();
+  showError();
+  draw();
+  return () => {
+    model.off("change:result", draw);
+    model.off("change:status", showStatus);
+    model.off("change:error", showError);
+    model.off("change:request", moved);
+    model.off("msg:custom", download);
+  };
+}
+
+export default { render };
