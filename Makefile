@@ -84,7 +84,7 @@ $(CORE): pyproject.toml constraints.txt
 	@if [ -n "$(MOVED)" ] || [ -e $(VENV)/.making ] || \
 	    ! $(PY) -c "import pip, sys; assert sys.version_info >= (3, 11)" 2>/dev/null; then \
 	    $(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || { \
-	        echo "The course needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing):" \
+	        echo "The course needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing):" \
 	            "install one and name it, for example: make $(or $(MAKECMDGOALS),lab) PYTHON=python3.12" >&2; exit 1; }; \
 	    rm -rf $(VENV) && mkdir $(VENV) && touch $(VENV)/.making && \
 	    { $(PYTHON) -m venv $(VENV) || { echo "Python could not make an environment in $(VENV); on Debian and Ubuntu" \

@@ -23,9 +23,10 @@ class UnknownNameError(CourseError):
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         names = sorted(known)
+        listed = ", ".join(names) or "none yet"
         close = get_close_matches(str(name), names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        super().__init__(f"There is no {kind} called {name!r}; the known ones are {', '.join(names)}.{hint}")
+        super().__init__(f"There is no {kind} called {name!r}; the known ones are {listed}.{hint}")
 
 
 class SettingError(CourseError, ValueError):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from course_lib.errors import UnknownNameError
+from course_lib.errors import SettingError, UnknownNameError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,11 +29,19 @@ def look_up(table: Mapping[str, T], kind: str, name: str) -> T:
 
 
 def register_model(name: str) -> Callable[[ModelFactory], ModelFactory]:
-    """Decorate a function that builds a model, so that `create_model` finds it under ``name``."""
+    """Decorate a function that builds a model, so that `create_model` finds it under ``name``.
+
+    Raises
+    ------
+    SettingError
+        If the name is taken.
+    """
 
     def decorate(factory: ModelFactory) -> ModelFactory:
         if name in MODELS:
-            raise ValueError(f"a model called {name!r} is already registered")
+            raise SettingError(
+                f"A model called {name!r} is already registered; register it under another name."
+            )
         MODELS[name] = factory
         return factory
 
@@ -41,7 +49,17 @@ def register_model(name: str) -> Callable[[ModelFactory], ModelFactory]:
 
 
 def create_model(name: str, num_classes: int = 10) -> "nn.Module":
-    """Build the untrained model registered under ``name``, with one output score a class."""
+    """Build the untrained model registered under ``name``, with one output score a class.
+
+    Raises
+    ------
+    UnknownNameError
+        If no model of this name is registered; the message lists the known ones.
+    SettingError
+        If ``num_classes`` is below 1.
+    """
+    if num_classes < 1:
+        raise SettingError(f"num_classes is {num_classes}; expected at least 1.")
     return look_up(MODELS, "model", name)(num_classes=num_classes)
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from course_lib.errors import CheckpointError
 from course_lib.registry import look_up
 from course_lib.reproducibility import write_text_atomically
 
@@ -83,9 +84,17 @@ def load_card(name: str) -> ModelCard:
     ------
     UnknownNameError
         If the zoo has no network of this name; the message lists the known ones.
+    CheckpointError
+        If the card is damaged.
     """
-    cards = {path.stem: path for path in CHECKPOINTS.glob("*.json")}
-    return ModelCard(**json.loads(look_up(cards, "trained model", name).read_text(encoding="utf-8")))
+    path = look_up({path.stem: path for path in CHECKPOINTS.glob("*.json")}, "trained model", name)
+    try:
+        return ModelCard(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"The card {path.name} is damaged; "
+            "restore it with: git checkout -- course_lib/architectures/checkpoints"
+        ) from error
 
 
 def save_card(card: ModelCard, folder: Path) -> None:

@@ -25,6 +25,17 @@ def load_checkpoint(model: nn.Module, card: ModelCard) -> None:
             f"The checkpoint {path.name} is missing or differs from the SHA-256 on its card; "
             "restore it with: git checkout -- course_lib/architectures/checkpoints"
         )
+    load_weights(model, path)
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Put the weights of a safetensors file into ``model``, in place.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged or its tensors are not the network's.
+    """
     try:
         model.load_state_dict(load_file(path))
     except (RuntimeError, SafetensorError) as error:

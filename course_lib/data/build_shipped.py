@@ -18,6 +18,7 @@ from course_lib.data.shipped import FILES, SHIPPED_TRAIN, SHIPPED_VALIDATION
 from course_lib.reproducibility import sha256_of, write_atomically, write_text_atomically
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
+UNIX = 3
 
 
 def build(folder: Path = FILES) -> None:
@@ -49,8 +50,10 @@ def _write_archive(path: Path, parts: list[Dataset]) -> None:
         for name, array in arrays.items():
             buffer = io.BytesIO()
             np.save(buffer, array)
-            # A fixed date keeps the hash the same from build to build.
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", EPOCH), buffer.getvalue(), zipfile.ZIP_LZMA)
+            # A fixed date and system keep the hash the same from build to build.
+            entry = zipfile.ZipInfo(f"{name}.npy", EPOCH)
+            entry.create_system = UNIX
+            archive.writestr(entry, buffer.getvalue(), zipfile.ZIP_LZMA)
 
 
 if __name__ == "__main__":

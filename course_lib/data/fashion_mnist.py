@@ -37,6 +37,7 @@ VALIDATION_PER_CLASS = 500
 DIRECTORY_VARIABLE = "FASHION_MNIST_DIR"
 DEBIAN_DIRECTORY = Path("/usr/share/datasets/fashion-mnist")
 FILE_PREFIXES = {"train": "train", "test": "t10k"}
+IMAGE_COUNTS = {"train": 60_000, "test": 10_000}
 
 
 def make_dataset(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Dataset:
@@ -53,10 +54,11 @@ def load_full(split: str) -> Dataset:
     Raises
     ------
     DataError
-        If no copy is found and none can be downloaded, or a file is damaged.
+        If no copy is found and none can be downloaded, or a file is damaged or holds something else.
     """
     part = "test" if split == "test" else "train"
     images, labels = _read_part(part)
+    _require_whole(images, labels, part)
     if split == "test":
         return make_dataset(images, labels)
     train, validation = split_indices(labels)
@@ -84,6 +86,18 @@ def _read_part(part: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return _read_with_torchvision(part)
 
 
+def _require_whole(images: NDArray[np.uint8], labels: NDArray[np.int64], part: str) -> None:
+    # MNIST's files have the same names, but its classes are of different sizes.
+    count, classes = IMAGE_COUNTS[part], len(CLASS_NAMES)
+    balanced = np.array_equal(np.sort(labels, axis=None), np.repeat(np.arange(classes), count // classes))
+    if images.shape != (count, 28, 28) or labels.shape != (count,) or not balanced:
+        raise DataError(
+            f"The {part} files hold images of shape {images.shape} and labels of shape {labels.shape}; "
+            f"expected Fashion-MNIST's {count:,} images of 28×28 pixels, {count // classes:,} a class: set "
+            f"{DIRECTORY_VARIABLE} to a folder with its four .gz files."
+        )
+
+
 def _read_idx_folder(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     prefix = FILE_PREFIXES[part]
     images = read_idx(folder / f"{prefix}-images-idx3-ubyte.gz")
@@ -107,9 +121,10 @@ def _download(fashion_mnist: Callable[..., object], part: str) -> tuple[NDArray[
     try:
         dataset = fashion_mnist(root=cache, train=part == "train", download=True)
     except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
         raise DataError(
-            f"The full Fashion-MNIST could not be downloaded ({error}); set {DIRECTORY_VARIABLE} to a folder "
-            "with its four .gz files, install Debian's dataset-fashion-mnist, or use the shipped subset with "
+            f"The full Fashion-MNIST could not be downloaded ({reason}); set {DIRECTORY_VARIABLE} to a "
+            "folder with its four .gz files, install Debian's dataset-fashion-mnist, or use the shipped subset with "
             "load_dataset('fashion-mnist')."
         ) from error
     return np.asarray(dataset.data), np.asarray(dataset.targets, dtype=np.int64)  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ Header: two zero bytes, a type code (8 = uint8), the number of dimensions, then 
 """
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from course_lib.errors import DataError
 
 UINT8_CODE = 8
+ALLOWED_DIMENSIONS = range(1, 65)
+"""NumPy's limit."""
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -22,7 +25,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     Raises
     ------
     DataError
-        If the file is missing, is not gzip, is cut short, or is not IDX of uint8.
+        If the file is missing, is not gzip, is cut short or empty, or is not IDX of uint8.
     """
     try:
         with gzip.open(path, "rb") as file:
@@ -31,12 +34,17 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         raise DataError(f"{path} does not exist; expected a gzipped IDX file there.") from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged ({error}); replace it with a fresh copy.") from error
-    if len(content) < 4 or content[:3] != bytes([0, 0, UINT8_CODE]):
+    dimensions = content[3] if len(content) > 3 else 0
+    start = 4 + 4 * dimensions
+    if (
+        content[:3] != bytes([0, 0, UINT8_CODE])
+        or dimensions not in ALLOWED_DIMENSIONS
+        or len(content) < start
+    ):
         raise DataError(f"{path} is not an IDX file of bytes; replace it with a fresh copy.")
-    dimensions = content[3]
-    shape = np.frombuffer(content, ">u4", count=dimensions, offset=4)
-    body = np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions)
-    if body.size != np.prod(shape, dtype=np.int64):
+    shape = np.frombuffer(content, ">u4", count=dimensions, offset=4).tolist()
+    body = np.frombuffer(content, np.uint8, offset=start)
+    if body.size == 0 or body.size != math.prod(shape):
         raise DataError(
             f"{path} holds {body.size} values where its header promises {'×'.join(map(str, shape))}; "
             "replace it with a fresh copy."

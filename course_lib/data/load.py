@@ -9,7 +9,6 @@ from course_lib.data.fashion_mnist import load_full
 from course_lib.data.own import load_folder, load_npz
 from course_lib.data.shipped import load_shipped
 from course_lib.errors import DataError, UnknownNameError
-from course_lib.registry import look_up
 
 DATASETS: dict[str, Callable[[str], Dataset]] = {
     "fashion-mnist": load_shipped,
@@ -31,7 +30,7 @@ def load_dataset(source: str | PathLike[str], split: str = "test") -> Dataset:
     source
         ``"fashion-mnist"`` (ships with the course, works offline), ``"fashion-mnist-full"`` (all 70,000), the
         path of an ``.npz`` file with ``images`` and ``labels``, or the path of a folder with one sub-folder
-        of images a class.
+        of images a class. A name goes before a folder of the same name; ``"./fashion-mnist"`` is the folder.
     split
         ``"train"``, ``"validation"`` or ``"test"``; for a folder of your own, the sub-folder of that name is
         used if there is one. An ``.npz`` file is one split.
@@ -45,6 +44,8 @@ def load_dataset(source: str | PathLike[str], split: str = "test") -> Dataset:
     """
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
+    if str(source) in DATASETS:
+        return DATASETS[str(source)](split)
     path = Path(source)
     if path.is_dir():
         part = path / split
@@ -53,4 +54,4 @@ def load_dataset(source: str | PathLike[str], split: str = "test") -> Dataset:
         return load_npz(path)
     if path.is_file():
         raise DataError(f"{path} is neither an .npz file nor a folder of images; save it as one of these.")
-    return look_up(DATASETS, "data set (or file)", str(source))(split)
+    raise UnknownNameError("data set (or file)", str(source), DATASETS)

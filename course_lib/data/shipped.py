@@ -27,7 +27,7 @@ def load_shipped(split: str, folder: Path = FILES) -> Dataset:
     Raises
     ------
     DataError
-        If a file is missing or differs from its recorded hash.
+        If a file is missing or differs from its recorded hash, or the manifest is damaged.
     """
     name = "fashion_mnist_test.npz" if split == "test" else "fashion_mnist_train.npz"
     path = folder / name
@@ -43,6 +43,9 @@ def _verify(path: Path, manifest: Path) -> None:
     repair = "restore it with: git checkout -- course_lib/data/files"
     if not path.exists() or not manifest.exists():
         raise DataError(f"The shipped data file {path.name} or its manifest is missing; {repair}")
-    expected = json.loads(manifest.read_text())["files"][path.name]["sha256"]
+    try:
+        expected = json.loads(manifest.read_text(encoding="utf-8"))["files"][path.name]["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{manifest.name} records no SHA-256 of {path.name}; {repair}") from error
     if sha256_of(path) != expected:
         raise DataError(f"The shipped data file {path.name} differs from its recorded SHA-256; {repair}")

@@ -1,17 +1,18 @@
 """Accuracy on a whole test set, estimated from part of it (Cochran, Sampling Techniques, 1977, chapter 5).
 
-Which images a compressed model gets wrong is no surprise: mostly those that the uncompressed one barely got
-right. So the images are ranked by the baseline's signed margin (score of the label minus the best other
-score), cut into strata of equal size, and a sample is drawn from each. The estimate
+Which images a compressed model gets wrong is no surprise: first those that the uncompressed one barely got
+right, and when a model collapses, all images of the classes that it no longer predicts. So each class is cut
+by the baseline's signed margin (score of the label minus the best other score) into strata, and a sample is
+drawn from each. The estimate
 
     p̂ = Σ_h W_h · p̂_h        with W_h the stratum's share of the images, p̂_h the accuracy of its sample
 
 is unbiased whatever the compression does, and its variance
 
-    Σ_h W_h² · (1 − f_h) · p_h(1 − p_h) / n_h        with f_h = n_h / N_h the fraction already seen
+    Σ_h W_h² · (1 − f_h) · p_h(1 − p_h) / (n_h − 1)        with f_h = n_h / N_h the fraction already seen
 
-falls to zero when all images are seen. Strata near the decision boundary, where images change sides first,
-get a larger sample than the others.
+falls to zero when all images are seen. Half of the sample is shared out by size, half goes to strata near the
+decision boundary, where images change sides first.
 """
 
 from dataclasses import dataclass
@@ -21,9 +22,11 @@ from numpy.typing import NDArray
 
 from course_lib.errors import ModelError
 
-STRATA = 20
+CUTS = (0.1, 0.3)
+"""Of a class, the wrong images are one stratum; the right ones are cut at these quantiles of their margin."""
+
 NORMAL_95 = 1.959964
-PRIOR = 1.0
+PRIOR = 0.5
 """Strength, in images, of the prior that keeps a stratum with an unanimous sample from looking certain."""
 
 
@@ -46,7 +49,7 @@ class AccuracyEstimate:
 
 
 class StratifiedTestSet:
-    """The images of a test set in strata by the baseline's margin.
+    """The images of a test set in strata by class and the baseline's margin.
 
     Parameters
     ----------
@@ -64,14 +67,19 @@ class StratifiedTestSet:
             )
         self.labels = labels
         margins = signed_margins(scores, labels)
-        ranked = np.argsort(margins, kind="stable")
-        self.strata = np.array_split(ranked, min(STRATA, len(labels)))
+        self.strata = [
+            stratum
+            for label in np.unique(labels)
+            for stratum in _cut(np.flatnonzero(labels == label), margins)
+            if len(stratum)
+        ]
         self._stratum_of = np.empty(len(labels), np.intp)
         for number, members in enumerate(self.strata):
             self._stratum_of[members] = number
         self._sizes = np.array([len(members) for members in self.strata])
         closeness = np.array([1 / (1 + np.abs(np.median(margins[members]))) for members in self.strata])
-        self._demand = 0.5 / len(self.strata) + 0.5 * closeness / closeness.sum()
+        by_size, by_closeness = self._sizes, self._sizes * closeness
+        self._demand = 0.5 * by_size / by_size.sum() + 0.5 * by_closeness / by_closeness.sum()
 
     def draw_order(self, first: int, generator: np.random.Generator) -> NDArray[np.intp]:
         """Return all image indices in random order, the first ``first`` of them shared out among the strata.
@@ -105,7 +113,7 @@ class StratifiedTestSet:
         share = self._sizes / total
         value = float(share @ (right / seen))
         smoothed = (right + PRIOR * right.sum() / seen.sum()) / (seen + PRIOR)
-        variance = share**2 * (1 - seen / self._sizes) * smoothed * (1 - smoothed) / seen
+        variance = share**2 * (1 - seen / self._sizes) * smoothed * (1 - smoothed) / np.maximum(seen - 1, 1)
         half = NORMAL_95 * float(np.sqrt(variance.sum()))
         return AccuracyEstimate(value, max(value - half, 0.0), min(value + half, 1.0), len(indices), total)
 
@@ -114,6 +122,13 @@ class StratifiedTestSet:
         wanted = np.maximum(np.round(self._demand * count).astype(np.intp), min(2, count))
         shares: NDArray[np.intp] = np.minimum(wanted, self._sizes)
         return shares
+
+
+def _cut(members: NDArray[np.intp], margins: NDArray[np.float32]) -> list[NDArray[np.intp]]:
+    ranked = members[np.argsort(margins[members], kind="stable")]
+    wrong = int((margins[ranked] <= 0).sum())
+    right = len(ranked) - wrong
+    return np.split(ranked, [wrong, *(wrong + int(cut * right) for cut in CUTS)])
 
 
 def signed_margins(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:

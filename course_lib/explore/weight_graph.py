@@ -84,8 +84,16 @@ class WeightGraph:
 
     def _find_weights(self) -> list[Weight]:
         found: dict[str, Weight] = {}
+        transposed: dict[str, tuple[str, list[int]]] = {}
         for node in self._model.graph.node:
+            if node.op_type == "Transpose" and node.input[0] in self._initializers:
+                # Exporters keep a linear layer's weight as (outputs, inputs) and turn it on its way.
+                order = list(node.attribute[0].ints) if node.attribute else [1, 0]
+                transposed[node.output[0]] = (node.input[0], order)
             for name, axis in _weight_inputs(node):
+                if name in transposed:
+                    name, order = transposed[name]
+                    axis = order[axis]
                 tensor = self._initializers.get(name)
                 if tensor is None or name in found or tensor.data_type != onnx.TensorProto.FLOAT:
                     continue

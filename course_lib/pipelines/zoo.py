@@ -1,13 +1,15 @@
 """Train the zoo from the full Fashion-MNIST: ``python -m course_lib.pipelines.zoo`` (or ``make zoo``).
 
-Each network's state is kept after every epoch, so the same command goes on after an interruption. A finished
-network is read once against the test set and gets its card; the table at the end puts the new accuracy beside
+Each network's state is kept after every epoch, so the same command goes on after an interruption. When all
+are trained, the test set is read, once, and each network gets its card; a line puts its new accuracy beside
 that of the shipped checkpoint. ``--install`` puts the new files in the place of the shipped ones.
 """
 
 import argparse
 import shutil
+import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,13 +17,14 @@ from tqdm import tqdm
 
 from course_lib.architectures import ModelCard, create_model, list_zoo, load_card
 from course_lib.architectures.cards import CHECKPOINTS, save_card
-from course_lib.architectures.checkpoints import save_checkpoint
+from course_lib.architectures.checkpoints import load_weights, save_checkpoint
 from course_lib.benchmarking.intervals import proportion_interval
 from course_lib.benchmarking.macs import profile_layers
 from course_lib.data import Dataset, load_dataset
+from course_lib.errors import CourseError
 from course_lib.pipelines.recipes import RECIPES
 from course_lib.registry import look_up
-from course_lib.reproducibility import seeded_torch, sha256_of
+from course_lib.reproducibility import seeded_torch, sha256_of, write_atomically
 from course_lib.training import EpochRecord, Examples, TrainingConfig, TrainingRun, fit, predict
 
 FULL = "fashion-mnist-full"
@@ -55,8 +58,10 @@ def train_model(
 def make_card(name: str, config: TrainingConfig, run: TrainingRun, test: Dataset, output: Path) -> ModelCard:
     """Save the checkpoint, read the test set once on the CPU, and write the card."""
     path = output / f"{name}.safetensors"
-    model = run.model.to("cpu")
-    save_checkpoint(model, path)
+    save_checkpoint(run.model, path)
+    # The network as a student will load it: in another memory layout the sums would round differently.
+    model = create_model(name, test.num_classes)
+    load_weights(model, path)
     profile = profile_layers(model, torch.from_numpy(test.inputs(slice(1))))
     correct = int((predict(model, test.inputs()).argmax(1) == test.labels).sum())
     low, high = proportion_interval(correct, len(test))
@@ -82,16 +87,26 @@ def make_card(name: str, config: TrainingConfig, run: TrainingRun, test: Dataset
 
 
 def train_zoo(names: list[str], output: Path, device: str, install: bool) -> None:
-    """Train the named networks in order, write their cards, and print new beside shipped accuracy."""
-    train, validation, test = (load_dataset(FULL, split) for split in ("train", "validation", "test"))
-    for name in names:
-        config = look_up(RECIPES, "recipe", name)
-        run = train_model(name, config, train, validation, output, device)
-        card = make_card(name, config, run, test, output)
+    """Train the named networks in order, then write their cards and print new beside shipped accuracy.
+
+    Raises
+    ------
+    UnknownNameError
+        If a name has no recipe; before anything is trained.
+    """
+    recipes = {name: look_up(RECIPES, "recipe", name) for name in names}
+    train, validation = (load_dataset(FULL, split) for split in ("train", "validation"))
+    runs = {
+        name: train_model(name, config, train, validation, output, device) for name, config in recipes.items()
+    }
+    # Only now, so that no training run can have seen it.
+    test = load_dataset(FULL, "test")
+    for name, config in recipes.items():
+        card = make_card(name, config, runs[name], test, output)
         print(f"{name}: {card.accuracy:.2%} on the test set; shipped: {_shipped_accuracy(name)}")
         if install:
-            for suffix in ("safetensors", "json"):
-                shutil.copy(output / f"{name}.{suffix}", CHECKPOINTS)
+            for file in (f"{name}.safetensors", f"{name}.json"):
+                write_atomically(CHECKPOINTS / file, partial(shutil.copyfile, output / file))
 
 
 def _shipped_accuracy(name: str) -> str:
@@ -106,7 +121,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/zoo"), help="folder of states and results")
     parser.add_argument("--install", action="store_true", help="replace the shipped checkpoints")
     arguments = parser.parse_args()
-    train_zoo(arguments.only or list(RECIPES), arguments.output, arguments.device, arguments.install)
+    try:
+        train_zoo(arguments.only or list(RECIPES), arguments.output, arguments.device, arguments.install)
+    except CourseError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

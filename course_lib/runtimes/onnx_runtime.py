@@ -59,40 +59,40 @@ class OnnxModel:
 
     def run(self, batch: Array) -> Array:
         """Return the output for one batch; see `LoadedModel.run`."""
-        self._check(batch)
-        try:
-            output: Array = self.session.run(None, {self.input_names[0]: batch})[0]
-        except Exception as error:  # ONNX Runtime's errors have no base class of their own
-            raise ModelError(
-                f"The model fails on a batch of shape {batch.shape} ({core_of(error)}); "
-                "try the batch size that it was exported with, or export it with dynamic_batch=True."
-            ) from error
-        return output
-
-    def _check(self, batch: Array) -> None:
         if len(self.input_names) != 1 or len(self.output_names) != 1:
             raise ModelError(
-                f"run is for models with one input and one output, and this one has the inputs "
+                "run is for models with one input and one output, and this one has the inputs "
                 f"{self.input_names} and the outputs {self.output_names}; call session.run for it."
             )
         if not isinstance(batch, np.ndarray):
             raise ModelError(f"run takes a NumPy array, not {type(batch).__name__}; pass np.asarray(batch).")
+        try:
+            output: Array = self.session.run(None, {self.input_names[0]: batch})[0]
+        except Exception as error:  # ONNX Runtime's errors have no base class of their own
+            raise ModelError(self._why(batch, error)) from error
+        return output
+
+    def _why(self, batch: Array, error: Exception) -> str:
+        """Explain a failed run; looking into it only now keeps the check out of every measured call."""
         if batch.dtype != self.input_dtype:
-            raise ModelError(
+            return (
                 f"The model takes {self.input_dtype} and the batch is {batch.dtype}; "
                 f'pass batch.astype("{self.input_dtype}").'
             )
         wanted = self.input_shape
-        if wanted is None:
-            return
-        if batch.ndim != len(wanted) or any(
-            w is not None and w != b for w, b in zip(wanted, batch.shape, strict=True)
+        if wanted is not None and (
+            batch.ndim != len(wanted)
+            or any(w not in (None, b) for w, b in zip(wanted, batch.shape, strict=True))
         ):
             free = ", ".join("any" if axis is None else str(axis) for axis in wanted)
-            raise ModelError(
+            return (
                 f"The model takes input of shape ({free}) and the batch has shape {batch.shape}; "
                 "prepare the data as for training, with one axis for the batch first."
             )
+        return (
+            f"The model fails on a batch of shape {batch.shape} ({core_of(error)}); "
+            "try the batch size that it was exported with, or export it with dynamic_batch=True."
+        )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from course_lib.errors import SettingError
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -20,11 +22,23 @@ class Augmentation:
     erase
         Probability of blanking one square with sides of a quarter to a half of the picture's (random
         erasing; Zhong et al., 2020).
+
+    Raises
+    ------
+    SettingError
+        If ``max_shift`` is below 0 or ``erase`` outside [0, 1].
     """
 
     flip: bool = True
     max_shift: int = 2
     erase: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.max_shift < 0 or not 0 <= self.erase <= 1:
+            raise SettingError(
+                f"max_shift is {self.max_shift} and erase {self.erase}; "
+                "expected max_shift of at least 0 and erase in [0, 1]."
+            )
 
 
 def augment(images: Tensor, config: Augmentation, generator: torch.Generator) -> Tensor:

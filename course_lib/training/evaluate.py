@@ -23,24 +23,31 @@ class Examples(NamedTuple):
 def predict(model: nn.Module, inputs: NDArray[np.float32], device: str = "cpu") -> NDArray[np.float32]:
     """Return the model's scores in evaluation mode, float32 of shape (N, number of classes).
 
+    The model is left as it was.
+
     Raises
     ------
     ModelError
         If the model does not give one row of scores an image.
     """
-    was_training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
-    with torch.inference_mode():
-        batches = torch.split(torch.from_numpy(inputs), BATCH_SIZE)
-        scores = [model(batch.to(device)).float().cpu().numpy() for batch in batches]
-    model.train(was_training)
-    result: NDArray[np.float32] = np.concatenate(scores)
-    if result.ndim != 2 or len(result) != len(inputs):
-        raise ModelError(
-            f"The model's output has shape {result.shape} for {len(inputs)} images; "
-            f"expected one score a class, ({len(inputs)}, number of classes)."
-        )
-    return result
+    try:
+        with torch.inference_mode():
+            batches = torch.split(torch.from_numpy(inputs), BATCH_SIZE)
+            return np.concatenate([_scores(model(batch.to(device)), len(batch)) for batch in batches])
+    finally:
+        for module, was_training in modes:
+            module.training = was_training
+
+
+def _scores(output: object, count: int) -> NDArray[np.float32]:
+    expected = f"expected one score a class, a tensor of shape ({count}, number of classes)."
+    if not isinstance(output, torch.Tensor):
+        raise ModelError(f"The model's output for {count} images is a {type(output).__name__}; {expected}")
+    if output.ndim != 2 or len(output) != count:
+        raise ModelError(f"The model's output for {count} images has shape {tuple(output.shape)}; {expected}")
+    return output.float().cpu().numpy()
 
 
 def accuracy(model: nn.Module, examples: Examples, device: str = "cpu") -> float:

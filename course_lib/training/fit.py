@@ -6,6 +6,7 @@ the last ones; the running statistics of batch norm are averaged alike.
 """
 
 import math
+import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,7 +65,8 @@ def fit(
     Raises
     ------
     CheckpointError
-        If ``checkpoint`` was written by a run with another configuration.
+        If ``checkpoint`` is damaged, or was written by a run with another configuration, network or kind of
+        device.
     """
     # Channels last is the layout that CPU convolutions compute in; it halves the time of an epoch.
     model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
@@ -166,16 +168,26 @@ class _State:
 
     def load(self, path: Path) -> list[EpochRecord]:
         device = next(self.model.parameters()).device
-        content = torch.load(path, map_location=device, weights_only=True)
-        if content["config"] != self.config:
+        restart = "delete it to start again"
+        try:
+            content = torch.load(path, map_location=device, weights_only=True)
+            written_with = content["config"]
+        except (RuntimeError, OSError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+            raise CheckpointError(f"{path} is not a whole training checkpoint; {restart}.") from error
+        if written_with != self.config:
             raise CheckpointError(
-                f"{path} was written by a run with other settings; delete it to start again, or pass the "
+                f"{path} was written by a run with other settings; {restart}, or pass the "
                 "configuration it was started with."
             )
-        self.environment = content["environment"]
-        self.model.load_state_dict(content["model"])
-        self.averaged.load_state_dict(content["averaged"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        if device.type == self.generator.device.type:
+        try:
+            self.model.load_state_dict(content["model"])
+            self.averaged.load_state_dict(content["averaged"])
+            self.optimizer.load_state_dict(content["optimizer"])
             self.generator.set_state(content["generator"].cpu())
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise CheckpointError(
+                f"{path} was written for another network or device ({content['environment']['device']}); "
+                f"{restart}, or go on with what it was started with."
+            ) from error
+        self.environment = content["environment"]
         return [EpochRecord(**record) for record in content["history"]]

@@ -223,6 +223,7 @@ function render({ model, el }) {
 
   function send(change) {
     const request = model.get("request");
+    root.dataset.sent = request.generation + 1;
     model.set("request", { ...request, ...change, generation: request.generation + 1 });
     model.save_changes();
   }
