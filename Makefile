@@ -89,11 +89,11 @@ $(CORE): pyproject.toml constraints.txt
 	    rm -rf $(VENV) && mkdir $(VENV) && touch $(VENV)/.making && \
 	    { $(PYTHON) -m venv $(VENV) || { echo "Python could not make an environment in $(VENV); on Debian and Ubuntu" \
 	        "the package python3-venv is missing: install it and call make again." >&2; exit 1; }; } && \
-	    pwd -P > $(VENV)/.place && rm $(VENV)/.making; \
+	    rm $(VENV)/.making; \
 	fi
 	$(call install,.)
 	@$(PY) -m $(NO_NEWS) >/dev/null 2>&1 || true
-	@touch $@
+	@pwd -P > $(VENV)/.place && touch $@
 
 $(DEV): $(CORE)
 	$(call install,.[dev])
@@ -115,4 +115,4 @@ slides/build/%.html: slides/%.md $(DECK_NEEDS)
 
 slides/build/%.pdf: slides/%.md $(DECK_NEEDS)
 	@mkdir -p $(@D)
-	CHROME_PATH="$$($(PYTHON) -m benchmarks.chromium)" $(MARP) $(MARP_ARGS) --pdf-notes -o $@ $<
+	chromium="$$($(PYTHON) -m benchmarks.chromium)" && CHROME_PATH="$$chromium" $(MARP) $(MARP_ARGS) --pdf-notes -o $@ $<

@@ -21,8 +21,8 @@ NAMES = (
 )
 
 MISSING = (
-    "No Chromium or Chrome was found: install one (on Debian: apt-get install chromium) or name it with "
-    "CHROME_PATH=/path/to/it; the browser tests are left out until then."
+    "No Chromium or Chrome was found: install one (on Debian: apt-get install chromium) "
+    "or name it with CHROME_PATH=/path/to/it."
 )
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from course_lib.errors import SettingError
 from course_lib.registry import register_model
 
 
@@ -53,6 +54,11 @@ class VisionTransformer(nn.Module):
         Side of the square picture and of a patch in pixels; the first must be a multiple of the second.
     dim, depth, heads, hidden
         Numbers a token, blocks, attention heads (a divisor of ``dim``), and width of the MLPs.
+
+    Raises
+    ------
+    SettingError
+        If the picture cannot be cut into whole patches, or a token into whole heads.
     """
 
     def __init__(
@@ -66,6 +72,11 @@ class VisionTransformer(nn.Module):
         num_classes: int,
     ) -> None:
         super().__init__()
+        if image_size % patch_size or dim % heads:
+            raise SettingError(
+                f"image_size is {image_size} with patch_size {patch_size}, and dim {dim} with {heads} heads; "
+                "expected patch_size to divide image_size, and heads to divide dim."
+            )
         self.patches = nn.Conv2d(1, dim, patch_size, stride=patch_size)
         tokens = (image_size // patch_size) ** 2
         self.position = nn.Parameter(torch.randn(1, tokens, dim) * 0.02)

@@ -124,7 +124,7 @@ def _download(fashion_mnist: Callable[..., object], part: str) -> tuple[NDArray[
         reason = " ".join(str(error).split())
         raise DataError(
             f"The full Fashion-MNIST could not be downloaded ({reason}); set {DIRECTORY_VARIABLE} to a "
-            "folder with its four .gz files, install Debian's dataset-fashion-mnist, or use the shipped subset with "
-            "load_dataset('fashion-mnist')."
+            "folder with its four .gz files, install Debian's dataset-fashion-mnist, or use the shipped "
+            "subset with load_dataset('fashion-mnist')."
         ) from error
     return np.asarray(dataset.data), np.asarray(dataset.targets, dtype=np.int64)  # type: ignore[attr-defined]

@@ -44,7 +44,9 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         raise DataError(f"{path} is not an IDX file of bytes; replace it with a fresh copy.")
     shape = np.frombuffer(content, ">u4", count=dimensions, offset=4).tolist()
     body = np.frombuffer(content, np.uint8, offset=start)
-    if body.size == 0 or body.size != math.prod(shape):
+    if body.size == 0:
+        raise DataError(f"{path} holds no values; replace it with a fresh copy.")
+    if body.size != math.prod(shape):
         raise DataError(
             f"{path} holds {body.size} values where its header promises {'×'.join(map(str, shape))}; "
             "replace it with a fresh copy."

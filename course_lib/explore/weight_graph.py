@@ -66,8 +66,9 @@ class WeightGraph:
     @property
     def other_params(self) -> int:
         """How many numbers are kept as they are: biases, norms, embeddings."""
+        floats = [t for t in self._initializers.values() if t.data_type == onnx.TensorProto.FLOAT]
         compressed = sum(weight.values.size for weight in self.weights.values())
-        return sum(int(np.prod(tensor.dims)) for tensor in self._initializers.values()) - compressed
+        return sum(int(np.prod(tensor.dims)) for tensor in floats) - compressed
 
     def with_weights(self, values: Mapping[str, NDArray[np.float32]]) -> bytes:
         """Return the ONNX model with these weights in the place of its own; the rest is unchanged."""

@@ -1,5 +1,10 @@
-"""What students touch: notebook widgets that show what the headless engines measure."""
+"""What students touch: notebook widgets that show what the headless engines measure.
+
+Charts need matplotlib, which a dashboard can do without: import them from ``course_lib.widgets.charts``.
+"""
 
 from course_lib.widgets.compression_explorer import CompressionExplorer
+from course_lib.widgets.prediction import Prediction
+from course_lib.widgets.source import show_source
 
-__all__ = ["CompressionExplorer"]
+__all__ = ["CompressionExplorer", "Prediction", "show_source"]

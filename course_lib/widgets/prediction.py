@@ -2,7 +2,7 @@
 
 Whoever has written down a guess learns from the answer even where the guess was right; whoever reads the
 answer first believes to have known it. So the answer does not reach the page before the guess is locked.
-Locking works with the mouse, with the keyboard and in code, and answers already waiting then open by themselves:
+Locking works with the mouse, with the keyboard and in code; answers that wait for it then open by themselves.
 
 >>> guess = Prediction("How long does one picture take?", unit="ms")
 >>> sealed = guess.reveal(0.5)
@@ -117,7 +117,7 @@ class Prediction:
         self.guess = checked
         self._control.value = checked if self.options else self._text(checked)
         self._control.disabled = self._button.disabled = True
-        self._status.value = f"Locked: {escape(self._text(checked))}"
+        self._say(f"Locked: {self._text(checked)}")
         while self._waiting:
             self._waiting.pop(0)()
 
@@ -152,7 +152,10 @@ class Prediction:
             self.lock(self._control.value)
         except (SettingError, UnknownNameError):
             asked = "choose one of the answers" if self.options else "type a number, such as 2.5"
-            self._status.value = f"Nothing is locked yet: {asked}, then press the button."
+            self._say(f"Nothing is locked yet: {asked}, then press the button.")
+
+    def _say(self, sentence: str) -> None:
+        self._status.value = f'<span role="status">{escape(sentence)}</span>'
 
     def _checked(self, guess: Guess) -> Guess:
         if self.options:

@@ -5,6 +5,7 @@ import inspect
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from course_lib.errors import SettingError
@@ -25,20 +26,20 @@ class SourceListing:
         return f"`{self.name}`, from {self.place}:\n\n```python\n{self.code}\n```"
 
 
-def show_source(thing: Callable[..., Any] | type, *, docstring: bool = True) -> SourceListing:
-    """Return the source of a function or class, to be displayed as the last line of a cell.
+def show_source(thing: Callable[..., Any] | type | ModuleType, *, docstring: bool = True) -> SourceListing:
+    """Return the source of a function, class or module, to be displayed as the last line of a cell.
 
     Parameters
     ----------
     thing
-        A function, method or class written in Python.
+        A function, method, class or module written in Python.
     docstring
         Whether its own docstring is shown too.
 
     Raises
     ------
     SettingError
-        If there is no Python source to show: built-in functions, modules, results of a call.
+        If there is no Python source to show: built-in functions, results of a call.
 
     Examples
     --------
@@ -46,7 +47,7 @@ def show_source(thing: Callable[..., Any] | type, *, docstring: bool = True) -> 
     Traceback (most recent call last):
     course_lib.errors.SettingError: There is no Python source of len: pass a function or class of the course.
     """
-    name = getattr(thing, "__qualname__", type(thing).__name__)
+    name = str(getattr(thing, "__qualname__", None) or getattr(thing, "__name__", type(thing).__name__))
     try:
         lines, start = inspect.getsourcelines(thing)
     except (TypeError, OSError) as error:
@@ -54,7 +55,8 @@ def show_source(thing: Callable[..., Any] | type, *, docstring: bool = True) -> 
             f"There is no Python source of {name}: pass a function or class of the course."
         ) from error
     code = textwrap.dedent("".join(lines)).rstrip()
-    place = f"{getattr(thing, '__module__', '?').replace('.', '/')}.py, line {start}"
+    module: str = getattr(thing, "__module__", None) or name
+    place = f"{module.replace('.', '/')}.py, line {max(start, 1)}"
     return SourceListing(name, place, code if docstring else _without_docstring(code))
 
 
