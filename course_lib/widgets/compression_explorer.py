@@ -92,8 +92,10 @@ class CompressionExplorer(anywidget.AnyWidget):
             look_up(self._sources, "model", job.model)
         except CourseError as error:
             self.error = str(error)
-            return
-        self._worker.submit(job)
+        except (KeyError, TypeError, ValueError):
+            self.error = "The page sent a setting that cannot be read; reload it or run the cell again."
+        else:
+            self._worker.submit(job)
 
     def _work(self, job: _Job) -> Iterator[CompressionResult]:
         if job.model not in self._engines:

@@ -90,8 +90,8 @@ def test_take_and_sizes() -> None:
     [
         (
             IMAGES / 255,
-            r"^The images of pictures are float64; expected uint8 pixels from 0 to 255 \(for images scaled to "
-            r"\[0, 1\], use \(images \* 255\)\.round\(\)\.astype\('uint8'\)\)\.$",
+            r"^The images of pictures are float64; expected uint8 pixels from 0 to 255 \(for images scaled "
+            r"to \[0, 1\], use \(images \* 255\)\.round\(\)\.astype\('uint8'\)\)\.$",
         ),
         (IMAGES[0], r"^The images of pictures have shape \(3, 4\); expected \(N, H, W\), \(N, C, H, W\) or "),
         (np.zeros((2, 4, 5, 6), np.uint8), r"shape \(2, 4, 5, 6\); expected .* with C of 1 or 3\.$"),

@@ -76,7 +76,7 @@ def test_unknown_names_list_the_known_ones(tmp_path: Path) -> None:
         match=r"^There is no split called 'val'; the known ones are test, train, validation\.",
     ):
         load_dataset("fashion-mnist", "val")
-    with pytest.raises(UnknownNameError, match="There is no data set .* called '.*gone'"):
+    with pytest.raises(UnknownNameError, match=r"There is no data set .* called '.*gone'"):
         load_dataset(tmp_path / "gone")
 
 

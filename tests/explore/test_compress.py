@@ -29,13 +29,17 @@ def test_pruning_equals_torch(graph: WeightGraph, small_net: nn.Module):
     prune.global_unstructured(layers, pruning_method=prune.L1Unstructured, amount=0.4)
     result = compress(graph, CompressionSetting(sparsity=0.4))
     np.testing.assert_array_equal(result["conv.weight"].values, model.conv.weight.detach().numpy())
-    np.testing.assert_array_equal(result["classifier.weight"].values, model.classifier.weight.detach().numpy())
+    np.testing.assert_array_equal(
+        result["classifier.weight"].values, model.classifier.weight.detach().numpy()
+    )
 
 
 def test_quantizing_equals_torch(graph: WeightGraph):
     weight = torch.tensor(graph.weights["classifier.weight"].values)
     scale = weight.abs().amax(1) / 7
-    expected = torch.fake_quantize_per_channel_affine(weight, scale, torch.zeros(3, dtype=torch.int32), 0, -7, 7)
+    expected = torch.fake_quantize_per_channel_affine(
+        weight, scale, torch.zeros(3, dtype=torch.int32), 0, -7, 7
+    )
     result = compress(graph, CompressionSetting(bits=4))
     np.testing.assert_allclose(result["classifier.weight"].values, expected.numpy(), atol=1e-7)
 

@@ -21,7 +21,8 @@ def test_frontier_equals_the_definition(points: list[tuple[int, int]]):
 
     def beaten(i: int) -> bool:
         return any(
-            (costs[j] <= costs[i] and values[j] > values[i]) or (costs[j] < costs[i] and values[j] >= values[i])
+            (costs[j] <= costs[i] and values[j] > values[i])
+            or (costs[j] < costs[i] and values[j] >= values[i])
             for j in range(len(points))
         )
 
