@@ -90,9 +90,11 @@ def load_folder(path: Path) -> Dataset:
                 f"{file} is {picture.size[0]}×{picture.size[1]} pixels but {files[0][0].name} is "
                 f"{pictures[0].size[0]}×{pictures[0].size[1]}; resize the images to one size first."
             )
-    images = np.stack([np.asarray(picture.convert(mode)) for picture in pictures])
+    images = np.stack([np.atleast_3d(np.asarray(picture.convert(mode))) for picture in pictures])
     labels = np.array([label for _, label in files])
-    return _with_statistics(path.name, images, labels, tuple(folder.name for folder in class_folders))
+    return _with_statistics(
+        path.name, images.transpose(0, 3, 1, 2), labels, tuple(folder.name for folder in class_folders)
+    )
 
 
 def _open(file: Path) -> Image.Image:

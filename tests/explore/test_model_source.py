@@ -62,7 +62,7 @@ def test_weights_in_a_second_file_are_found_or_missed(tmp_path: Path, small_net:
     onnx.save(inside, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
     assert onnx_of(path)
     (tmp_path / "weights.bin").unlink()
-    with pytest.raises(ModelError, match="second file that is missing|does not exist"):
+    with pytest.raises(ModelError, match=r"second file that is missing|does not exist"):
         onnx_of(path)
 
 
