@@ -111,7 +111,7 @@ class EdgeLimits:
         return [phrase for phrase, holds in kept.items() if not holds]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Choice:
     """The candidates with their objectives and the limits they break, as given; and the best, if any."""
 
@@ -172,6 +172,8 @@ class Choice:
 
     def __str__(self) -> str:
         return text_table(self.table_rows())
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         return html_table(self.table_rows())

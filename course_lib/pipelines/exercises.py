@@ -21,7 +21,7 @@ UNTOUCHED = (None, ...)
 """What the cells given to students hold in place of an answer."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Feedback:
     """What an exercise says about an answer: still open, wrong or right, and in words."""
 
@@ -35,6 +35,8 @@ class Feedback:
 
     def __str__(self) -> str:
         return f"{HEADINGS[self.state]}: {self.text}"
+
+    __repr__ = __str__  # what a page without HTML shows
 
     def _repr_html_(self) -> str:
         colour, heading = COLOURS[self.state], HEADINGS[self.state]
@@ -63,7 +65,7 @@ def check_value(
     what
         What was asked for, as part of a sentence: ``"the MACs of the layer"``.
     why
-        A sentence that says why it matters.
+        Why it matters, as the end of a sentence: ``"it bounds the work."``.
     relative_tolerance
         How far a number may be off, as a fraction of the expected one.
     mistakes
@@ -72,7 +74,7 @@ def check_value(
     if _is_one_of(answer, UNTOUCHED):
         return Feedback("open", f"put your answer for {what} in the place of ..., and run both cells again.")
     if _agree(answer, expected, relative_tolerance):
-        return Feedback("right", f"{_text(expected)} for {what}. {why}")
+        return Feedback("right", f"{_text(expected)} for {what}. {_sentence(why)}")
     slips = [slip for wrong, slip in (mistakes or {}).items() if _agree(answer, wrong, relative_tolerance)]
     said = f"expected {_text(expected)} for {what}, and your answer is {_text(answer)}."
     return Feedback("wrong", " ".join([said, *slips, f"Why it matters: {why}"]))
@@ -120,7 +122,11 @@ def check_function(
         slips = [slip for slip, wrong in (mistakes or {}).items() if _same(wrong, returned, cases)]
         got = f"for {_call(arguments)} {what} gives {_text(value)}, expected {_text(expected(*arguments))}."
         return Feedback("wrong", " ".join([got, *slips, f"Why it matters: {why}"]))
-    return Feedback("right", f"{what} agrees with the reference on all {len(cases)} cases. {why}")
+    return Feedback("right", f"{what} agrees with the reference on all {len(cases)} cases. {_sentence(why)}")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _same(wrong: Callable[..., Any], returned: Sequence[Any], cases: Sequence[tuple[Any, ...]]) -> bool:

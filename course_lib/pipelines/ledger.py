@@ -81,5 +81,7 @@ class Ledger:
     def __str__(self) -> str:
         return text_table(self.table_rows())
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return html_table(self.table_rows())

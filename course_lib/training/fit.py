@@ -172,7 +172,7 @@ class _State:
         try:
             content = torch.load(path, map_location=device, weights_only=True)
             written_with = content["config"]
-        except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        except (RuntimeError, OSError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
             raise CheckpointError(f"{path} is not a whole training checkpoint; {restart}.") from error
         if written_with != self.config:
             raise CheckpointError(

@@ -19,12 +19,12 @@ WIDE, TALL = (10.0, 4.0), (7.0, 7.2)
 """Sizes in inches: for a notebook, with panels side by side; for half a slide, with panels stacked."""
 
 BLUE, ORANGE, GREEN, GREY, PALE = "#2563c9", "#c2410c", "#15803d", "#5c5c66", "#d5d5de"
-DOTS_PER_INCH = 110
+DOTS_PER_INCH = 135
 
 Size = tuple[float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Chart:
     """A figure, and what it shows in one or two sentences for those who do not see it."""
 
@@ -34,9 +34,11 @@ class Chart:
     def __str__(self) -> str:
         return self.summary
 
+    __repr__ = __str__  # what a page without pictures shows
+
     def _repr_html_(self) -> str:
         data = base64.b64encode(self.png()).decode()
-        width = round(self.figure.get_figwidth() * 80)
+        width = round(self.figure.get_figwidth() * 90)
         return (
             f'<img src="data:image/png;base64,{data}" alt="{escape(self.summary, quote=True)}" '
             f'style="width: {width}px; max-width: 100%;">'

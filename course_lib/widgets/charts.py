@@ -3,6 +3,7 @@
 They need matplotlib, so they are imported by name: ``from course_lib.widgets.charts import latency_chart``.
 """
 
+import textwrap
 from collections.abc import Sequence
 from typing import Literal
 
@@ -62,7 +63,7 @@ def blocks_chart(results: Sequence[LatencyResult], size: Size = WIDE) -> Chart:
 def comparison_chart(comparison: LatencyComparison, size: Size = WIDE) -> Chart:
     """Draw each candidate's ratio to the baseline with its interval; left of 1 is faster."""
     figure, (axes,) = panels(1, size)
-    names = list(comparison.ratios)
+    names, largest = list(comparison.ratios), max(ratio.value for ratio in comparison.ratios.values())
     for row, name in enumerate(names):
         ratio = comparison.ratios[name]
         colour = {"faster": GREEN, "slower": ORANGE}.get(ratio.verdict, GREY)
@@ -71,12 +72,13 @@ def comparison_chart(comparison: LatencyComparison, size: Size = WIDE) -> Chart:
         )
         axes.plot(ratio.value, row, "o", color=colour, markersize=9)
         text = f"{significant(ratio.value)}×, {significant(comparison.results[name].p50_ms)} ms"
-        axes.annotate(text, (ratio.value, row), (0, 9), textcoords="offset points", ha="center")
+        side = "left" if ratio.value < largest / 2 else "right"
+        axes.annotate(text, (ratio.value, row), (0, 9), textcoords="offset points", ha=side)
     axes.axvline(1, color=GREY, linewidth=1)
     axes.set(xlabel=f"latency as a multiple of {comparison.baseline}", ylim=(len(names) - 0.5, -0.6))
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), [textwrap.fill(name, 18) for name in names])
     axes.margins(x=0.15)
-    if max(ratio.value for ratio in comparison.ratios.values()) > LONG_TAIL:
+    if largest > LONG_TAIL:
         _logarithmic(axes, "x")
     else:
         axes.set_xlim(left=0)
@@ -89,7 +91,7 @@ def layer_chart(profile: ModelProfile, size: Size = WIDE) -> Chart:
     figure, (axes,) = panels(1, size)
     time_ms = sum(layer.p50_ms or 0.0 for layer in profile.layers)
     counted = [layer for layer in profile.layers if layer.macs]
-    names = [f"{layer.name} ({layer.kind})" for layer in counted]
+    names = [layer.name for layer in counted]
     macs = [layer.macs / profile.macs for layer in counted]
     time = [(layer.p50_ms or 0.0) / time_ms for layer in counted]
     names, macs, time = [*names, "everything without MACs"], [*macs, 0.0], [*time, 1 - sum(time)]
@@ -100,7 +102,7 @@ def layer_chart(profile: ModelProfile, size: Size = WIDE) -> Chart:
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_xlabel("share of the model")
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside upper right", ncols=2)
     return Chart(
         figure,
         f"{profile.name} by layer: {names[int(np.argmax(macs))]} has the most MACs with {max(macs):.0%}, "
@@ -138,17 +140,18 @@ def sparsity_chart(results: Sequence[CompressionResult], size: Size = WIDE) -> C
     accuracy.set(title="accuracy", ylim=(0, 1))
     accuracy.yaxis.set_major_formatter(PercentFormatter(1))
     stored.plot(zeros, [result.size_bytes / 1000 for result in results], "o-", color=BLUE)
-    stored.set(title="size when stored", ylabel="kB", ylim=(0, None))
+    stored.set(title="size when stored, in kB", ylim=(0, None))
     timed = [(result.setting.sparsity, result.latency) for result in results if result.latency]
     ratios = [measured.ratio for _, measured in timed]
     low = [measured.ratio - measured.ratio_interval.low for _, measured in timed]
     high = [measured.ratio_interval.high - measured.ratio for _, measured in timed]
     latency.axhline(1, color=PALE)
     latency.errorbar([x for x, _ in timed], ratios, (low, high), fmt="o-", color=ORANGE, capsize=5)
-    latency.set(title="latency", ylabel="multiple of the dense model", ylim=(0, max(1.5, *ratios) * 1.1))
+    latency.set(title="latency, as a multiple of dense", ylim=(0, max(1.5, *ratios) * 1.1))
     for axes in (accuracy, stored, latency):
-        axes.set(xlabel="weights that are zero")
         axes.xaxis.set_major_formatter(PercentFormatter(1))
+        if size[0] > size[1] or axes is latency:  # stacked panels share the label of the last
+            axes.set(xlabel="weights that are zero")
     last = results[-1]
     return Chart(
         figure,

@@ -45,6 +45,8 @@ function buildControls(model) {
     symmetric: check("symmetric"),
     per_channel: check("per_channel"),
   };
+  // JupyterLab would take the arrow keys of a focused element for commands of its own.
+  for (const control of Object.values(controls)) control.dataset.lmSuppressShortcuts = "true";
   const shown = { sparsity: html("output"), bits: html("output") };
   const buttons = {
     reset: html("button", { type: "button", title: "Back to the dense 32-bit model" }, "Reset"),

@@ -11,7 +11,7 @@ from typing import Any
 from course_lib.errors import SettingError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SourceListing:
     """The code of a function or class, and where it stands."""
 
@@ -21,6 +21,8 @@ class SourceListing:
 
     def __str__(self) -> str:
         return f"{self.place}\n{self.code}"
+
+    __repr__ = __str__  # what a page without Markdown shows
 
     def _repr_markdown_(self) -> str:
         return f"`{self.name}`, from {self.place}:\n\n```python\n{self.code}\n```"

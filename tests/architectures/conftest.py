@@ -1,8 +1,18 @@
-"""A card to write and read."""
+"""Seeded weights and inputs, and a card to write and read."""
+
+from collections.abc import Iterator
 
 import pytest
 
 from course_lib.architectures import ModelCard
+from course_lib.reproducibility import seeded_torch
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> Iterator[None]:
+    """Draw the same weights and inputs at every call."""
+    with seeded_torch(0):
+        yield
 
 
 @pytest.fixture

@@ -76,8 +76,6 @@ def test_every_weight_takes_part(name: str) -> None:
     model = create_model(name)
     model(pictures(8)).square().sum().backward()
     idle = [key for key, value in model.named_parameters() if value.grad is None or not value.grad.any()]
-    # What attention adds to every key alike shifts its scores alike, and softmax does not see it; PyTorch
-    # computes that gradient as rounding noise or zero.
     assert idle == []
 
 
@@ -127,7 +125,8 @@ def test_every_card_is_true_of_its_checkpoint(name: str) -> None:
     predicted = predict(model, test.inputs()).argmax(1)
     assert (int((predicted == test.labels).sum()), len(test)) == (card.correct, card.total)
     assert card.accuracy == card.correct / card.total
-    assert (card.accuracy_low, card.accuracy_high) == proportion_interval(card.correct, card.total)
+    interval = proportion_interval(card.correct, card.total)
+    assert (card.accuracy_low, card.accuracy_high) == (interval.low, interval.high)
     profile = profile_layers(model, torch.from_numpy(test.inputs(slice(1))))
     assert (profile.params, profile.macs) == (card.params, card.macs)
     assert (sha256_of(card.checkpoint), card.checkpoint.stat().st_size) == (card.sha256, card.size_bytes)
@@ -186,8 +185,8 @@ def test_a_missing_or_changed_checkpoint_is_refused(zoo: ModelCard, damage: str)
 def test_the_weights_of_another_network_are_refused(zoo: ModelCard) -> None:
     save_checkpoint(create_model("depthwise"), zoo.checkpoint)
     save_card(replace(zoo, sha256=sha256_of(zoo.checkpoint)), zoo.checkpoint.parent)
-    with pytest.raises(
-        CheckpointError,
-        match=r"^The checkpoint tiny\.safetensors does not fit SeparableNet; load the network that its card names\.$",
-    ):
+    with pytest.raises(CheckpointError) as caught:
         load_pretrained("tiny")
+    assert str(caught.value) == (
+        "The checkpoint tiny.safetensors does not fit SeparableNet; load the network that its card names."
+    )

@@ -55,8 +55,8 @@ def test_an_unknown_card_lists_the_known_ones(folder: Path, tiny_card: ModelCard
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"name": "tiny"}', '{"nome": "tiny"}'])
 def test_a_damaged_card_is_refused(folder: Path, text: str) -> None:
     (folder / "tiny.json").write_text(text)
-    with pytest.raises(
-        CheckpointError,
-        match=r"^The card tiny\.json is damaged; restore it with: git checkout -- course_lib/architectures/check",
-    ):
+    with pytest.raises(CheckpointError) as caught:
         load_card("tiny")
+    assert str(caught.value) == (
+        "The card tiny.json is damaged; restore it with: git checkout -- course_lib/architectures/checkpoints"
+    )

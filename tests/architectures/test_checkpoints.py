@@ -44,12 +44,11 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "file.safetensors"
     save_checkpoint(nn.Linear(3, 1), path)
     path.write_bytes(path.read_bytes()[:-1] if content is None else content)
-    for model in (nn.Linear(3, 1), nn.Linear(2, 1)):
-        with pytest.raises(
-            CheckpointError,
-            match=r"^The checkpoint file\.safetensors does not fit Linear; load the network that its card names\.$",
-        ):
-            load_weights(model, path)
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(nn.Linear(3, 1), path)
+    assert str(caught.value) == (
+        "The checkpoint file.safetensors does not fit Linear; load the network that its card names."
+    )
 
 
 def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:

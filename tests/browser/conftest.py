@@ -67,7 +67,7 @@ def open_in_lab(page: Page, server: Server) -> Page:
     """Open the explorer's notebook in JupyterLab with a fresh kernel and run all its cells."""
     page.goto(f"{server.url}/tree/{NOTEBOOK}?reset")
     page.wait_for_selector(".jp-Notebook .jp-Cell")
-    page.wait_for_selector("[data-status=idle], .jp-Notebook-ExecutionIndicator[data-status=idle]")
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.wait_for_selector(pages.EXPLORER, timeout=pages.WAIT_MS)

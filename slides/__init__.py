@@ -1,0 +1,1 @@
+"""The lecturer's decks, and what makes their figures: measure (`record`), then draw (`figures`)."""
