@@ -35,7 +35,7 @@ from course_lib.registry import look_up
 from course_lib.reproducibility import torch_generator
 from course_lib.runtimes import get_runtime
 from course_lib.runtimes.onnx_runtime import OnnxRuntime
-from slides.recording import new_recording
+from slides.recording import FOLDER, new_recording
 
 MODEL = "depthwise"
 ASSUMED_W = 15.0
@@ -124,7 +124,7 @@ def main(names: list[str]) -> None:
         print(f"The machine is busy (load {load:.1f}); a quiet one gives better figures.", file=sys.stderr)
     for name in names or DECKS:
         measure = look_up(DECKS, "deck", name)
-        path = new_recording(name, record_machine(threads=1, seed=0), measure()).save()
+        path = new_recording(name, record_machine(threads=1, seed=0), measure()).save(FOLDER)
         print(f"{name}: recorded in {path.name}")
 
 

@@ -9,7 +9,7 @@ Nothing here knows of widgets: a notebook cell or a test can iterate over `Compr
 import os
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, replace
 
@@ -40,16 +40,14 @@ CHUNK = 64
 """Images a run. Cores share the images, not the operators: each runs the whole model on a chunk that fits its
 cache, which takes about two thirds of the time of one run with all threads."""
 
-STEP = 500
-"""Images between two looks at whether the work is still wanted."""
-
-FIRST_IMAGES = 1000
+FIRST_IMAGES = 640
 FIRST_SECONDS = 0.12
 """The first estimate looks at FIRST_IMAGES, or at as many as the model does in FIRST_SECONDS if fewer."""
 
 LATENCY_SECONDS = 0.03
 MIN_RUNS, MAX_RUNS = 12, 60
-REPORT_SECONDS = 0.1
+REPORT_SECONDS = 0.5
+"""Between two refinements; each costs the page a redraw that takes a core from the measurement."""
 
 
 class CompressionEngine:
@@ -91,7 +89,7 @@ class CompressionEngine:
         self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="compression-engine")
         self._dense = OnnxRuntime().load(self.graph.with_weights({}), threads=1)
         started = time.perf_counter()
-        scores = self._scores(self._dense, np.arange(len(self._inputs)))
+        scores = np.concatenate(list(self._scores(self._dense, np.arange(len(self._inputs)))))
         per_image_s = (time.perf_counter() - started) / len(scores)
         if scores.shape != (len(dataset), dataset.num_classes):
             raise ModelError(
@@ -118,16 +116,22 @@ class CompressionEngine:
         """The weight tensor with the most values, shown in the histogram by default."""
         return max(self.layers, key=lambda name: self.graph.weights[name].values.size)
 
-    def stream(self, setting: CompressionSetting, layer: str | None = None) -> Iterator[CompressionResult]:
+    def stream(
+        self,
+        setting: CompressionSetting,
+        layer: str | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[CompressionResult]:
         """Yield what is known of a setting: an estimate, then the latency, then refinements, then the truth.
 
-        The last result is exact and remembered, so that asking again yields it at once. Stop iterating to
-        cancel: no work goes on in between.
+        The last result is exact and remembered, so that asking again yields it at once.
 
         Parameters
         ----------
         layer
             Whose weights the histogram shows; the largest one by default.
+        cancelled
+            Asked every few milliseconds after the first result; once it says True, the stream ends.
 
         Raises
         ------
@@ -144,11 +148,15 @@ class CompressionEngine:
         content = self.graph.with_weights({name: weight.values for name, weight in compressed.items()})
         model = OnnxRuntime().load(content, threads=1)
         order = self._images.draw_order(self.first_images, self._generator(setting))
-        correct = self._correct(model, order[: self.first_images])
+        correct = np.empty(len(order), np.bool_)
+        seen = 0
+        for chunk in self._correct(model, order[: self.first_images]):
+            correct[seen : seen + len(chunk)] = chunk
+            seen += len(chunk)
         result = CompressionResult(
             model=self.name,
             setting=setting,
-            accuracy=self._images.estimate(order[: len(correct)], correct),
+            accuracy=self._images.estimate(order[:seen], correct[:seen]),
             baseline_accuracy=self.baseline_accuracy,
             class_accuracy=None,
             sparsity=_sparsity(compressed),
@@ -159,20 +167,26 @@ class CompressionEngine:
             latency=None,
         )
         yield result
+        if cancelled():
+            return
         result = replace(result, latency=self._measure_latency(model))
         yield result
         reported = time.perf_counter()
-        while len(correct) < len(order):
-            batch = order[len(correct) : len(correct) + STEP]
-            correct = np.concatenate([correct, self._correct(model, batch)])
-            done = len(correct) == len(order)
-            if done or time.perf_counter() - reported > REPORT_SECONDS:
+        for chunk in self._correct(model, order[seen:]):
+            if cancelled():
+                return
+            correct[seen : seen + len(chunk)] = chunk
+            seen += len(chunk)
+            if time.perf_counter() - reported > REPORT_SECONDS and seen < len(order):
                 reported = time.perf_counter()
-                result = replace(result, accuracy=self._images.estimate(order[: len(correct)], correct))
-                if done:
-                    result = replace(result, class_accuracy=self._class_accuracy(order, correct))
-                    self._exact[setting] = result
-                yield result
+                yield replace(result, accuracy=self._images.estimate(order[:seen], correct[:seen]))
+        result = replace(
+            result,
+            accuracy=self._images.estimate(order, correct),
+            class_accuracy=self._class_accuracy(order, correct),
+        )
+        self._exact[setting] = result
+        yield result
 
     def exact(self, setting: CompressionSetting) -> CompressionResult:
         """Return the last result of the stream: exact accuracy, measured latency."""
@@ -183,13 +197,17 @@ class CompressionEngine:
         # Each setting has a sample of its own, so that one unlucky draw does not bend the whole curve.
         return np.random.default_rng([self.seed, zlib.crc32(repr(astuple(setting)).encode())])
 
-    def _scores(self, model: LoadedModel, indices: NDArray[np.intp]) -> NDArray[np.float32]:
+    def _scores(self, model: LoadedModel, indices: NDArray[np.intp]) -> Iterator[NDArray[np.float32]]:
+        """Yield the scores of these images chunk by chunk, in order; dropping the iterator stops the work."""
         chunks = np.split(indices, range(CHUNK, len(indices), CHUNK))
-        return np.concatenate(list(self._pool.map(lambda chunk: model.run(self._inputs[chunk]), chunks)))
+        return self._pool.map(lambda chunk: model.run(self._inputs[chunk]), chunks)
 
-    def _correct(self, model: LoadedModel, indices: NDArray[np.intp]) -> NDArray[np.bool_]:
-        correct: NDArray[np.bool_] = self._scores(model, indices).argmax(1) == self.dataset.labels[indices]
-        return correct
+    def _correct(self, model: LoadedModel, indices: NDArray[np.intp]) -> Iterator[NDArray[np.bool_]]:
+        labels = self.dataset.labels[indices]
+        seen = 0
+        for scores in self._scores(model, indices):
+            yield scores.argmax(1) == labels[seen : seen + len(scores)]
+            seen += len(scores)
 
     def _class_accuracy(self, order: NDArray[np.intp], correct: NDArray[np.bool_]) -> tuple[float, ...]:
         labels = self.dataset.labels[order]

@@ -18,8 +18,9 @@ class LatestWins(Generic[Job, Result]):
     Parameters
     ----------
     work
-        Turns a job into a stream of results; it is left alone between two results when a newer job waits,
-        but its first result is always delivered, so that a slider dragged without pause shows something.
+        Turns a job, and a function that says whether a newer one waits, into a stream of results. It may end
+        the stream early; the first result is always delivered, so that a slider dragged without pause shows
+        something.
     deliver
         Called in the worker's thread with a job and each of its results.
     fail
@@ -28,7 +29,7 @@ class LatestWins(Generic[Job, Result]):
 
     def __init__(
         self,
-        work: Callable[[Job], Iterable[Result]],
+        work: Callable[[Job, Callable[[], bool]], Iterable[Result]],
         deliver: Callable[[Job, Result], None],
         fail: Callable[[Job, Exception], None],
     ) -> None:
@@ -68,11 +69,14 @@ class LatestWins(Generic[Job, Result]):
                 self._busy = True
             self._do(job)
 
+    def _superseded(self) -> bool:
+        return bool(self._waiting) or self._closed
+
     def _do(self, job: Job) -> None:
         try:
-            for result in self._work(job):
+            for result in self._work(job, self._superseded):
                 self._deliver(job, result)
-                if self._waiting or self._closed:
+                if self._superseded():
                     return
         except Exception as error:  # whatever a student's model raises must not end the worker
             self._fail(job, error)

@@ -8,13 +8,13 @@ RECIPES: dict[str, TrainingConfig] = {
         epochs=22, weight_decay=5e-4, averaging=0.999, augmentation=Augmentation(erase=0.3), seed=1
     ),
     "plain_conv": TrainingConfig(epochs=24, weight_decay=5e-4, averaging=0.999, seed=1),
-    "tiny": TrainingConfig(epochs=40, weight_decay=5e-5, averaging=0.999, seed=1),
+    "tiny": TrainingConfig(epochs=24, weight_decay=5e-5, averaging=0.999, seed=1),
     "vision_transformer": TrainingConfig(
-        epochs=12,
+        epochs=9,
         optimizer="adamw",
         learning_rate=2e-3,
         weight_decay=0.05,
-        warmup_epochs=2.0,
+        warmup_epochs=1.5,
         averaging=0.998,
         seed=1,
     ),

@@ -63,9 +63,11 @@ class Chart:
         if footnote:
             self.figure.supxlabel(footnote, fontsize="x-small", color=GREY, x=0.01, ha="left")
 
+        said = {"Date": None, "Title": self.summary, "Description": footnote}
+
         def write(target: Path) -> None:
             with matplotlib.rc_context({"svg.hashsalt": "course"}):
-                self.figure.savefig(target, format="svg", metadata={"Date": None, "Title": self.summary})
+                self.figure.savefig(target, format="svg", metadata=said)
 
         write_atomically(path, write)
 

@@ -137,9 +137,10 @@ function drawTable(body, visited, current, choose) {
   const rows = [...visited].reverse().map((point) => {
     const pick = html("button", { type: "button", title: "Go back to this setting" }, point.label);
     pick.addEventListener("click", () => choose(point.setting));
-    const cells = point.cells.map((cell) => html("td", {}, cell));
+    const here = point.label === current.label;
+    const cells = (here ? current : point).cells.map((cell) => html("td", {}, cell));
     const row = html("tr", {}, html("th", { scope: "row" }, pick), ...cells);
-    if (point.label === current.label) row.setAttribute("aria-current", "true");
+    if (here) row.setAttribute("aria-current", "true");
     if (point.frontier) row.classList.add("ce-best");
     return row;
   });

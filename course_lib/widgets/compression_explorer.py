@@ -1,6 +1,6 @@
 """The compression explorer: sliders for sparsity and bits, and what they do to a real model, live."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ class CompressionExplorer(anywidget.AnyWidget):
         else:
             self._worker.submit(job)
 
-    def _work(self, job: _Job) -> Iterator[CompressionResult]:
+    def _work(self, job: _Job, superseded: Callable[[], bool]) -> Iterator[CompressionResult]:
         if job.model not in self._engines:
             self.status = f"Preparing {job.model}: exporting it once and running it on all images …"
             self._engines[job.model] = CompressionEngine(
@@ -105,15 +105,18 @@ class CompressionExplorer(anywidget.AnyWidget):
             )
         engine = self._engines[job.model]
         layer = job.layer if job.layer in engine.layers else engine.largest_layer
-        yield from engine.stream(job.setting, layer)
+        yield from engine.stream(job.setting, layer, superseded)
 
     def _deliver(self, job: _Job, result: CompressionResult) -> None:
         visited = self._visited.setdefault(job.model, {})
+        # The list grows with every setting; in between, the page shows this setting from its result.
+        news = result.setting not in visited or result.accuracy.exact
         visited[result.setting] = result
         view = result_view(result, self._dataset.class_names)
         with self.hold_sync():
             self.layers = self._engines[job.model].layers
-            self.visited = visited_view(list(visited.values()))
+            if news:
+                self.visited = visited_view(list(visited.values()))
             self.result = view | {"generation": job.generation}
             self.status = ""
             self.error = ""

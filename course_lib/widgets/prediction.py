@@ -10,7 +10,7 @@ Locking works with the mouse, with the keyboard and in code; answers that wait f
 'The answer is sealed: lock your guess above, and it opens here by itself.'
 >>> guess.lock(2)
 >>> str(sealed)
-'You said 2 ms, the answer is 0.5 ms: your guess is 4 times too high.'
+'You said 2 ms, the answer is 0.500 ms: your guess is 4.0 times too high.'
 """
 
 import math

@@ -156,6 +156,6 @@ def test_the_page_shows_neither_code_nor_tracebacks(voila: Server, context: Brow
 
 def test_make_lab_opens_the_first_week(lab: Server, context: BrowserContext):
     page = context.new_page()
-    page.goto(lab.url)
+    page.goto(lab.url.removesuffix("lab"))
     page.wait_for_selector(".jp-NotebookPanel")
     expect(page.locator("body")).to_contain_text("Measure first")

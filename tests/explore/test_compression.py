@@ -110,6 +110,14 @@ def test_images_of_another_size_are_refused(tmp_path, small_net: nn.Module):
         CompressionEngine(path, load_dataset("fashion-mnist").take(slice(50)))
 
 
+def test_a_cancelled_stream_ends_after_its_first_result(small_net: nn.Module, small_data: Dataset):
+    fresh = CompressionEngine(small_net, small_data, first_images=120)
+    (only,) = fresh.stream(SETTING, cancelled=lambda: True)
+    assert not only.accuracy.exact
+    # Nothing of the cancelled work is remembered as exact.
+    assert len(list(fresh.stream(SETTING))) > 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["depthwise", "vision_transformer"])
 def test_the_engine_agrees_with_pytorch_and_the_card(name: str):

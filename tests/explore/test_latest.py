@@ -1,5 +1,5 @@
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from course_lib.explore.latest import LatestWins
 
@@ -16,7 +16,7 @@ class Recorder:
         self.go_on = threading.Event()
         self.worker = LatestWins[int, int](self.work, self.deliver, self.fail)
 
-    def work(self, job: int) -> Iterator[int]:
+    def work(self, job: int, superseded: Callable[[], bool]) -> Iterator[int]:
         if job < 0:
             raise ValueError(f"job {job} is bad")
         yield 0

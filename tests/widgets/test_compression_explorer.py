@@ -58,7 +58,7 @@ def test_a_bad_request_gives_one_sentence_and_the_explorer_goes_on(explorer: Com
 def test_nonsense_from_the_page_is_reported(explorer: CompressionExplorer, broken: dict[str, Any]):
     sound = explorer.request
     explorer.request = {**sound, **broken}
-    assert "cannot be read" in explorer.error or "no model called 7" in explorer.error
+    assert "cannot be read" in explorer.error or "no model called '7'" in explorer.error
     explorer.request = {**sound, "sparsity": 0.3, "generation": 5}
     assert explorer.wait(60)
     assert explorer.result["generation"] == 5
