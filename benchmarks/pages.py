@@ -1,4 +1,7 @@
-"""Serve the course and open its pages in Chromium, for the benchmarks and the browser tests."""
+"""Serve the course and open its pages in Chromium, for the benchmarks and the browser tests.
+
+``python -m benchmarks.pages`` takes the README's picture of the explorer.
+"""
 
 import os
 import socket
@@ -23,6 +26,7 @@ EXPLORER_PATH = "voila/render/compression_explorer.ipynb"
 EXPLORER = ".ce[data-generation]"
 START_S = 120
 WAIT_MS = 90_000
+PICTURE = ROOT / "notebooks" / "images" / "compression_explorer.png"
 
 
 @dataclass(frozen=True)
@@ -153,3 +157,21 @@ def wait_until_exact(page: Page) -> None:
         "e.dataset.generation === (e.dataset.sent ?? e.dataset.generation))",
         timeout=WAIT_MS,
     )
+
+
+def take_picture() -> None:
+    """Visit some settings of the explorer and save what the page then shows for the README."""
+    with voila_server() as server, browser() as chromium:
+        page = chromium.new_page(viewport={"width": 1200, "height": 1160})
+        open_explorer(page, server)
+        sparsity, bits = page.get_by_label("Sparsity"), page.get_by_label("Weight bits")
+        for presses in ((30, 2), (20, 2), (15, 1), (10, 1), (-20, 0)):
+            for slider, count in zip((sparsity, bits), presses, strict=True):
+                for _ in range(abs(count)):
+                    slider.press("ArrowRight" if count > 0 else "ArrowLeft")
+            wait_until_exact(page)
+        page.locator(".ce").screenshot(path=PICTURE)
+
+
+if __name__ == "__main__":
+    take_picture()

@@ -85,11 +85,10 @@ class CompressionEngine:
         self.dataset = dataset
         self.seed = seed
         self.graph = WeightGraph(onnx_of(source, dataset.images.shape[1:]))
-        self._inputs = dataset.inputs()
         self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="compression-engine")
         self._dense = OnnxRuntime().load(self.graph.with_weights({}), threads=1)
         started = time.perf_counter()
-        scores = np.concatenate(list(self._scores(self._dense, np.arange(len(self._inputs)))))
+        scores = np.concatenate(list(self._scores(self._dense, np.arange(len(dataset)))))
         per_image_s = (time.perf_counter() - started) / len(scores)
         if scores.shape != (len(dataset), dataset.num_classes):
             raise ModelError(
@@ -200,7 +199,7 @@ class CompressionEngine:
     def _scores(self, model: LoadedModel, indices: NDArray[np.intp]) -> Iterator[NDArray[np.float32]]:
         """Yield the scores of these images chunk by chunk, in order; dropping the iterator stops the work."""
         chunks = np.split(indices, range(CHUNK, len(indices), CHUNK))
-        return self._pool.map(lambda chunk: model.run(self._inputs[chunk]), chunks)
+        return self._pool.map(lambda chunk: model.run(self.dataset.inputs(chunk)), chunks)
 
     def _correct(self, model: LoadedModel, indices: NDArray[np.intp]) -> Iterator[NDArray[np.bool_]]:
         labels = self.dataset.labels[indices]
@@ -216,7 +215,7 @@ class CompressionEngine:
         return tuple((right / np.maximum(count, 1)).tolist())
 
     def _measure_latency(self, model: LoadedModel) -> MeasuredLatency:
-        image, dense = self._inputs[:1], self._dense
+        image, dense = self.dataset.inputs(slice(1)), self._dense
         started = time.perf_counter()
         dense.run(image)
         pair_s = 2 * (time.perf_counter() - started)

@@ -101,10 +101,11 @@ function drawFrontier(svg, visited, current, dense, choose) {
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const smallest = Math.min(dense / 16, ...visited.map((point) => point.size_bytes));
   const x = (bytes) => left + (Math.log2(bytes / smallest) / Math.log2((dense * 1.1) / smallest)) * (width - left - 16);
-  const lowest = Math.min(80, Math.floor(10 * Math.min(...visited.map((point) => point.low))) * 10);
+  const worst = 100 * Math.min(current.low, ...visited.map((point) => point.low));
+  const lowest = worst < 60 ? Math.floor(worst / 20) * 20 : Math.min(80, Math.floor(worst / 10) * 10);
   const y = (accuracy) => base - ((100 * accuracy - lowest) / (100 - lowest)) * (base - 14);
   const marks = [];
-  for (let percent = lowest; percent <= 100; percent += lowest < 50 ? 20 : 10) {
+  for (let percent = lowest; percent <= 100; percent += lowest < 60 ? 20 : 5) {
     const level = y(percent / 100);
     marks.push(mark("line", { class: "ce-rule", x1: left, x2: width - 16, y1: level, y2: level }));
     marks.push(text(`${percent} %`, left - 6, level + 5, "end"));
