@@ -95,10 +95,10 @@ class CompressionEngine:
                 f"The output of {self.name} has shape {scores.shape[1:]} for an image; expected one score a "
                 f"class, ({dataset.num_classes},)."
             )
-        self._images = StratifiedTestSet(scores, dataset.labels)
-        self.baseline_accuracy = float((scores.argmax(1) == dataset.labels).mean())
         affordable = max(100, int(FIRST_SECONDS / per_image_s))
-        self.first_images = min(first_images or min(FIRST_IMAGES, affordable), len(dataset))
+        first = first_images or min(FIRST_IMAGES, affordable)
+        self._images = StratifiedTestSet(scores, dataset.labels, first)
+        self.baseline_accuracy = float((scores.argmax(1) == dataset.labels).mean())
         dense = compress(self.graph, CompressionSetting())
         self.dense_size_bytes = stored_size(self.graph, dense)
         self._exact: dict[CompressionSetting, CompressionResult] = {}
@@ -146,10 +146,10 @@ class CompressionEngine:
             return
         content = self.graph.with_weights({name: weight.values for name, weight in compressed.items()})
         model = OnnxRuntime().load(content, threads=1)
-        order = self._images.draw_order(self.first_images, self._generator(setting))
+        order = self._images.draw_order(self._generator(setting))
         correct = np.empty(len(order), np.bool_)
         seen = 0
-        for chunk in self._correct(model, order[: self.first_images]):
+        for chunk in self._correct(model, order[: self._images.first]):
             correct[seen : seen + len(chunk)] = chunk
             seen += len(chunk)
         result = CompressionResult(

@@ -57,9 +57,12 @@ class StratifiedTestSet:
         The baseline's scores, (N, number of classes).
     labels
         True classes, (N,).
+    first
+        About how many images the first estimate looks at; ``self.first`` says exactly how many, after each
+        stratum has given at least two (or all it has).
     """
 
-    def __init__(self, scores: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
+    def __init__(self, scores: NDArray[np.float32], labels: NDArray[np.int64], first: int) -> None:
         if scores.ndim != 2 or len(scores) != len(labels):
             raise ModelError(
                 f"The model's output has shape {scores.shape} for {len(labels)} images; expected one score a "
@@ -79,18 +82,19 @@ class StratifiedTestSet:
         self._sizes = np.array([len(members) for members in self.strata])
         closeness = np.array([1 / (1 + np.abs(np.median(margins[members]))) for members in self.strata])
         by_size, by_closeness = self._sizes, self._sizes * closeness
-        self._demand = 0.5 * by_size / by_size.sum() + 0.5 * by_closeness / by_closeness.sum()
+        demand = 0.5 * by_size / by_size.sum() + 0.5 * by_closeness / by_closeness.sum()
+        wanted = np.maximum(np.round(demand * first).astype(np.intp), 2)
+        self._sample_sizes = np.minimum(wanted, self._sizes)
+        self.first = int(self._sample_sizes.sum())
 
-    def draw_order(self, first: int, generator: np.random.Generator) -> NDArray[np.intp]:
-        """Return all image indices in random order, the first ``first`` of them shared out among the strata.
+    def draw_order(self, generator: np.random.Generator) -> NDArray[np.intp]:
+        """Return all image indices in random order, the first ``self.first`` shared out among the strata.
 
-        Every beginning of the order that is at least ``first`` long holds a simple random sample of each
-        stratum.
+        Every beginning of the order that is at least as long holds a simple random sample of each stratum.
         """
         shuffled = [generator.permutation(members) for members in self.strata]
-        counts = self._shares(min(first, len(self.labels)))
-        sample = [members[:count] for members, count in zip(shuffled, counts, strict=True)]
-        rest = [members[count:] for members, count in zip(shuffled, counts, strict=True)]
+        sample = [members[:size] for members, size in zip(shuffled, self._sample_sizes, strict=True)]
+        rest = [members[size:] for members, size in zip(shuffled, self._sample_sizes, strict=True)]
         return np.concatenate([*sample, generator.permutation(np.concatenate(rest))])
 
     def estimate(self, indices: NDArray[np.intp], correct: NDArray[np.bool_]) -> AccuracyEstimate:
@@ -99,7 +103,7 @@ class StratifiedTestSet:
         Parameters
         ----------
         indices
-            A beginning of `draw_order`, at least as long as its ``first``.
+            A beginning of `draw_order`, at least ``self.first`` long.
         correct
             Whether the compressed model is right on each of them.
         """
@@ -116,12 +120,6 @@ class StratifiedTestSet:
         variance = share**2 * (1 - seen / self._sizes) * smoothed * (1 - smoothed) / np.maximum(seen - 1, 1)
         half = NORMAL_95 * float(np.sqrt(variance.sum()))
         return AccuracyEstimate(value, max(value - half, 0.0), min(value + half, 1.0), len(indices), total)
-
-    def _shares(self, count: int) -> NDArray[np.intp]:
-        """Return how many of ``count`` images each stratum gives: at least two, at most all it has."""
-        wanted = np.maximum(np.round(self._demand * count).astype(np.intp), min(2, count))
-        shares: NDArray[np.intp] = np.minimum(wanted, self._sizes)
-        return shares
 
 
 def _cut(members: NDArray[np.intp], margins: NDArray[np.float32]) -> list[NDArray[np.intp]]:

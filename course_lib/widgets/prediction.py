@@ -14,11 +14,14 @@ Locking works with the mouse, with the keyboard and in code; answers that wait f
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+import anywidget
 import ipywidgets
+import traitlets
 
 from course_lib.benchmarking.number_text import significant
 from course_lib.errors import SettingError, UnknownNameError
@@ -55,7 +58,7 @@ class Reveal:
         self._view.value = f"<p><strong>{escape(sentence)}</strong> {escape(because)}</p>{shown}"
 
 
-class Prediction:
+class Prediction(anywidget.AnyWidget):
     """A question whose answer is sealed until a guess is locked; display it in a cell of its own.
 
     Parameters
@@ -73,25 +76,28 @@ class Prediction:
         If there is just one option, or two are equal.
     """
 
+    _esm = Path(__file__).parent / "prediction.js"
+    _css = Path(__file__).parent / "prediction.css"
+
+    question = traitlets.Unicode().tag(sync=True)
+    options: traitlets.List[str] = traitlets.List().tag(sync=True)
+    unit = traitlets.Unicode().tag(sync=True)
+    locked = traitlets.Unicode(help="The locked guess in words, empty until then.").tag(sync=True)
+    hint = traitlets.Unicode().tag(sync=True)
+
     def __init__(self, question: str, options: Sequence[str] = (), *, unit: str = "") -> None:
         if len(options) == 1 or len(set(options)) < len(options):
             raise SettingError(
                 f"A prediction got the options {tuple(options)!r}: pass two or more different ones, or none "
                 "to ask for a number."
             )
-        self.question, self.options, self.unit = question, tuple(options), unit
         self.guess: Guess | None = None
         self._waiting: list[Callable[[], None]] = []
-        self._control = _control(self.options, unit)
-        self._button = ipywidgets.Button(description="Lock my guess", button_style="primary")
-        self._button.on_click(self._clicked)
-        self._status = ipywidgets.HTML()
-        asked = ipywidgets.HTML(f"<p><strong>Predict:</strong> {escape(question)}</p>")
-        row = ipywidgets.HBox([self._button, self._status])
-        self._view = ipywidgets.VBox([asked, self._control, row])
+        super().__init__(question=question, options=list(options), unit=unit)
+        self.on_msg(self._asked)
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        return {**self._view._repr_mimebundle_(), "text/plain": f"Predict: {self.question}"}
+    def __repr__(self) -> str:
+        return f"Predict: {self.question}"
 
     def lock(self, guess: Guess) -> None:
         """Lock a guess, as the button does; this is final, though the same guess may be locked again.
@@ -115,9 +121,7 @@ class Prediction:
                 "run the cell that asks the question again to start over."
             )
         self.guess = checked
-        self._control.value = checked if self.options else self._text(checked)
-        self._control.disabled = self._button.disabled = True
-        self._say(f"Locked: {self._text(checked)}")
+        self.locked = self._text(checked)
         while self._waiting:
             self._waiting.pop(0)()
 
@@ -147,15 +151,14 @@ class Prediction:
             self._waiting.pop()()
         return place
 
-    def _clicked(self, _: object) -> None:
+    def _asked(self, _: object, content: Mapping[str, Any], buffers: object) -> None:
+        if content.get("kind") != "lock":
+            return
         try:
-            self.lock(self._control.value)
+            self.lock(content.get("guess", ""))
         except (SettingError, UnknownNameError):
             asked = "choose one of the answers" if self.options else "type a number, such as 2.5"
-            self._say(f"Nothing is locked yet: {asked}, then press the button.")
-
-    def _say(self, sentence: str) -> None:
-        self._status.value = f'<span role="status">{escape(sentence)}</span>'
+            self.hint = f"Nothing is locked yet: {asked}, then press the button."
 
     def _checked(self, guess: Guess) -> Guess:
         if self.options:
@@ -181,15 +184,6 @@ class Prediction:
         if guess == answer:
             return f"You said “{guess}”, and so it is."
         return f"You said “{guess}”, but the answer is “{answer}”."
-
-
-def _control(options: tuple[str, ...], unit: str) -> Any:
-    """Return radio buttons, or a field for a number; both can be reached and used with the keyboard."""
-    if options:
-        wide = ipywidgets.Layout(width="max-content", max_width="100%")
-        return ipywidgets.RadioButtons(options=options, value=None, description="Your guess:", layout=wide)
-    label = f"Your guess in {unit}:" if unit else "Your guess:"
-    return ipywidgets.Text(placeholder="a number", description=label, style={"description_width": "initial"})
 
 
 def _distance(guess: float, answer: float) -> str:

@@ -25,9 +25,11 @@ def test_worked_example_of_two_strata():
     # Classes 0 and 1, all right with equal margins, ten images each; the cuts give 1 + 2 + 7 a class.
     labels = np.repeat([0, 1], 10)
     scores = np.eye(2, dtype=np.float32)[labels] * 4
-    images = StratifiedTestSet(scores, labels)
+    images = StratifiedTestSet(scores, labels, first=12)
     assert [len(stratum) for stratum in images.strata] == [1, 2, 7, 1, 2, 7]
-    order = images.draw_order(12, np.random.default_rng(0))
+    # 12 · (0.05, 0.1, 0.35) a class, but at least two where there are two: 1 + 2 + 4.
+    assert images.first == 14
+    order = images.draw_order(np.random.default_rng(0))
     estimate = images.estimate(order, labels[order] == 0)
     assert (estimate.value, estimate.low, estimate.high) == (0.5, 0.5, 0.5)
     assert estimate.exact
@@ -35,22 +37,24 @@ def test_worked_example_of_two_strata():
 
 @given(st.integers(50, 1500), st.integers(0, 2**32 - 1))
 def test_every_order_holds_each_image_once(first: int, seed: int):
-    images = StratifiedTestSet(*make_images())
-    order = images.draw_order(first, np.random.default_rng(seed))
+    images = StratifiedTestSet(*make_images(), first)
+    order = images.draw_order(np.random.default_rng(seed))
     assert np.array_equal(np.sort(order), np.arange(2000))
-    assert all(np.isin(stratum, order[: first + 80]).any() for stratum in images.strata)
+    assert images.first == pytest.approx(first, abs=80)
+    sample = order[: images.first]
+    assert all(np.isin(stratum, sample).sum() >= min(2, len(stratum)) for stratum in images.strata)
 
 
 def test_the_estimate_is_unbiased_and_its_interval_covers():
     scores, labels = make_images()
-    images = StratifiedTestSet(scores, labels)
+    images = StratifiedTestSet(scores, labels, first=300)
     generator = np.random.default_rng(1)
     noisy = scores + generator.normal(scale=2.0, size=scores.shape).astype(np.float32)
     correct = noisy.argmax(1) == labels
     truth = correct.mean()
     values, held = [], []
     for _ in range(400):
-        order = images.draw_order(300, generator)[:300]
+        order = images.draw_order(generator)[: images.first]
         estimate = images.estimate(order, correct[order])
         values.append(estimate.value)
         held.append(estimate.low <= truth <= estimate.high)
@@ -61,12 +65,12 @@ def test_the_estimate_is_unbiased_and_its_interval_covers():
 
 def test_stratifying_beats_a_simple_random_sample():
     scores, labels = make_images()
-    images = StratifiedTestSet(scores, labels)
+    images = StratifiedTestSet(scores, labels, first=300)
     generator = np.random.default_rng(2)
     correct = (scores + generator.normal(scale=0.7, size=scores.shape)).argmax(1) == labels
     stratified, simple = [], []
     for _ in range(200):
-        order = images.draw_order(300, generator)[:300]
+        order = images.draw_order(generator)[: images.first]
         stratified.append(images.estimate(order, correct[order]).value)
         simple.append(correct[generator.choice(2000, 300, replace=False)].mean())
     assert np.std(stratified) < 0.7 * np.std(simple)
@@ -74,8 +78,8 @@ def test_stratifying_beats_a_simple_random_sample():
 
 def test_all_images_seen_is_exact():
     scores, labels = make_images(300)
-    images = StratifiedTestSet(scores, labels)
-    order = images.draw_order(50, np.random.default_rng(0))
+    images = StratifiedTestSet(scores, labels, first=50)
+    order = images.draw_order(np.random.default_rng(0))
     correct = scores.argmax(1) == labels
     estimate = images.estimate(order, correct[order])
     assert estimate.exact
@@ -84,4 +88,4 @@ def test_all_images_seen_is_exact():
 
 def test_an_output_without_one_row_an_image_is_refused():
     with pytest.raises(ModelError, match=r"shape \(3, 10\) for 4 images; expected one score a class"):
-        StratifiedTestSet(np.zeros((3, 10), np.float32), np.zeros(4, np.int64))
+        StratifiedTestSet(np.zeros((3, 10), np.float32), np.zeros(4, np.int64), first=2)

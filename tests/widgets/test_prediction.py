@@ -1,7 +1,7 @@
 import pytest
 
 from course_lib.errors import SettingError, UnknownNameError
-from course_lib.widgets.prediction import SEALED, Prediction
+from course_lib.widgets.prediction import SEALED, Prediction, Reveal
 
 QUESTION = "How much faster is it?"
 OPTIONS = ["not at all", "twice", "ten times"]
@@ -12,16 +12,14 @@ class Shown:
         return "<img alt='the chart'>"
 
 
-def page_of(shown: object) -> str:
-    """Return what the page is told about a widget and all widgets inside it."""
-    view = shown._view
-    widgets = [view, *getattr(view, "children", ())]
-    widgets += [child for widget in widgets[1:] for child in getattr(widget, "children", ())]
-    return " ".join(str(widget.get_state()) for widget in widgets)
+def page_of(shown: Prediction | Reveal) -> str:
+    """Return everything that the page is told."""
+    return str((shown if isinstance(shown, Prediction) else shown._view).get_state())
 
 
-def click(prediction: Prediction) -> None:
-    prediction._button.click()
+def press(prediction: Prediction, guess: object) -> None:
+    """Do what the page does when the button is pressed."""
+    prediction._handle_custom_msg({"kind": "lock", "guess": guess}, [])
 
 
 def test_nothing_of_the_answer_reaches_the_page_before_the_guess_is_locked() -> None:
@@ -65,41 +63,44 @@ def test_numbers_are_compared_by_factor(said: float, answer: float, verdict: str
     assert str(guess.reveal(answer)) == verdict
 
 
-def test_the_button_locks_what_was_chosen_and_closes_the_controls() -> None:
+def test_the_button_locks_what_was_chosen() -> None:
     guess = Prediction(QUESTION, OPTIONS)
-    guess._control.value = "twice"
-    click(guess)
+    sealed = guess.reveal("twice")
+    press(guess, "twice")
     assert guess.guess == "twice"
-    assert guess._control.disabled
-    assert guess._button.disabled
-    assert "Locked: twice" in guess._status.value
+    assert guess.locked == "twice"
+    assert str(sealed) == "You said “twice”, and so it is."
 
 
 @pytest.mark.parametrize(
-    ("guess", "typed", "hint"),
+    ("guess", "chosen", "hint"),
     [
-        (Prediction(QUESTION, OPTIONS), None, "choose one of the answers"),
+        (Prediction(QUESTION, OPTIONS), "", "choose one of the answers"),
         (Prediction("How long?", unit="ms"), "", "type a number"),
         (Prediction("How long?", unit="ms"), "soon", "type a number"),
         (Prediction("How long?", unit="ms"), "nan", "type a number"),
+        (Prediction("How long?", unit="ms"), None, "type a number"),
     ],
 )
 def test_the_button_asks_again_when_nothing_useful_was_chosen(
-    guess: Prediction, typed: str | None, hint: str
+    guess: Prediction, chosen: str | None, hint: str
 ) -> None:
-    guess._control.value = typed
-    click(guess)
+    press(guess, chosen)
     assert guess.guess is None
-    assert f"Nothing is locked yet: {hint}" in guess._status.value
-    assert not guess._button.disabled
+    assert guess.locked == ""
+    assert guess.hint.startswith(f"Nothing is locked yet: {hint}")
 
 
 def test_a_typed_number_is_locked() -> None:
     guess = Prediction("How long?", unit="ms")
-    guess._control.value = " 2.50 "
-    click(guess)
-    assert guess.guess == 2.5
-    assert guess._control.value == "2.5 ms"
+    press(guess, " 2.50 ")
+    assert (guess.guess, guess.locked) == (2.5, "2.5 ms")
+
+
+def test_other_messages_are_ignored() -> None:
+    guess = Prediction(QUESTION, OPTIONS)
+    guess._handle_custom_msg({"kind": "hello"}, [])
+    assert (guess.guess, guess.hint) == (None, "")
 
 
 def test_a_guess_is_final_but_its_cell_may_run_again() -> None:
@@ -125,10 +126,6 @@ def test_errors_say_what_can_be_guessed() -> None:
 
 
 def test_a_page_without_widgets_still_shows_the_question() -> None:
-    bundle = Prediction(QUESTION, OPTIONS)._repr_mimebundle_()
+    bundle, _ = Prediction(QUESTION, OPTIONS)._repr_mimebundle_()
     assert bundle["text/plain"] == f"Predict: {QUESTION}"
     assert "application/vnd.jupyter.widget-view+json" in bundle
-
-
-def test_the_question_is_escaped() -> None:
-    assert "1 &lt; 2" in page_of(Prediction("Is 1 < 2?", ["yes", "no"]))
