@@ -65,6 +65,8 @@ class CompressionEngine:
         How the model is called in results; by default the zoo's name, the file's name or the class's name.
     seed
         Decides which images the first estimates look at.
+    on_progress
+        Told the share of the images done, in [0, 1], while the uncompressed model runs on all of them.
 
     Raises
     ------
@@ -80,15 +82,20 @@ class CompressionEngine:
         first_images: int | None = None,
         name: str | None = None,
         seed: int = 0,
+        on_progress: Callable[[float], None] = lambda share: None,
     ) -> None:
         self.name = name or _name_of(source)
         self.dataset = dataset
         self.seed = seed
         self.graph = WeightGraph(onnx_of(source, dataset.images.shape[1:]))
-        self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="compression-engine")
+        self._pool = ThreadPoolExecutor(_usable_cores(), thread_name_prefix="compression-engine")
         self._dense = OnnxRuntime().load(self.graph.with_weights({}), threads=1)
         started = time.perf_counter()
-        scores = np.concatenate(list(self._scores(self._dense, np.arange(len(dataset)))))
+        pieces = []
+        for piece in self._scores(self._dense, np.arange(len(dataset))):
+            pieces.append(piece)
+            on_progress(len(pieces) * CHUNK / len(dataset))
+        scores = np.concatenate(pieces)
         per_image_s = (time.perf_counter() - started) / len(scores)
         if scores.shape != (len(dataset), dataset.num_classes):
             raise ModelError(
@@ -98,7 +105,8 @@ class CompressionEngine:
         affordable = max(100, int(FIRST_SECONDS / per_image_s))
         first = first_images or min(FIRST_IMAGES, affordable)
         self._images = StratifiedTestSet(scores, dataset.labels, first)
-        self.baseline_accuracy = float((scores.argmax(1) == dataset.labels).mean())
+        self._dense_correct = scores.argmax(1) == dataset.labels
+        self.baseline_accuracy = float(self._dense_correct.mean())
         dense = compress(self.graph, CompressionSetting())
         self.dense_size_bytes = stored_size(self.graph, dense)
         self._exact: dict[CompressionSetting, CompressionResult] = {}
@@ -147,11 +155,12 @@ class CompressionEngine:
         content = self.graph.with_weights({name: weight.values for name, weight in compressed.items()})
         model = OnnxRuntime().load(content, threads=1)
         order = self._images.draw_order(self._generator(setting))
-        correct = np.empty(len(order), np.bool_)
-        seen = 0
-        for chunk in self._correct(model, order[: self._images.first]):
-            correct[seen : seen + len(chunk)] = chunk
-            seen += len(chunk)
+        correct, seen = self._dense_correct[order], len(order)
+        if not setting.dense:
+            seen = 0
+            for chunk in self._correct(model, order[: self._images.first]):
+                correct[seen : seen + len(chunk)] = chunk
+                seen += len(chunk)
         result = CompressionResult(
             model=self.name,
             setting=setting,
@@ -171,7 +180,7 @@ class CompressionEngine:
         result = replace(result, latency=self._measure_latency(model))
         yield result
         reported = time.perf_counter()
-        for chunk in self._correct(model, order[seen:]):
+        for chunk in self._correct(model, order[seen:]) if seen < len(order) else ():
             if cancelled():
                 return
             correct[seen : seen + len(chunk)] = chunk
@@ -192,6 +201,10 @@ class CompressionEngine:
         *_, last = self.stream(setting)
         return last
 
+    def close(self) -> None:
+        """End the threads; the engine cannot be used afterwards."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
     def _generator(self, setting: CompressionSetting) -> np.random.Generator:
         # Each setting has a sample of its own, so that one unlucky draw does not bend the whole curve.
         return np.random.default_rng([self.seed, zlib.crc32(repr(astuple(setting)).encode())])
@@ -208,11 +221,13 @@ class CompressionEngine:
             yield scores.argmax(1) == labels[seen : seen + len(scores)]
             seen += len(scores)
 
-    def _class_accuracy(self, order: NDArray[np.intp], correct: NDArray[np.bool_]) -> tuple[float, ...]:
+    def _class_accuracy(
+        self, order: NDArray[np.intp], correct: NDArray[np.bool_]
+    ) -> tuple[float | None, ...]:
         labels = self.dataset.labels[order]
         count = np.bincount(labels, minlength=self.dataset.num_classes)
         right = np.bincount(labels, weights=correct, minlength=self.dataset.num_classes)
-        return tuple((right / np.maximum(count, 1)).tolist())
+        return tuple(float(r / n) if n else None for r, n in zip(right, count, strict=True))
 
     def _measure_latency(self, model: LoadedModel) -> MeasuredLatency:
         image, dense = self.dataset.inputs(slice(1)), self._dense
@@ -236,6 +251,11 @@ class CompressionEngine:
             runs=runs,
             noise_warning=measured.noise_warning,
         )
+
+
+def _usable_cores() -> int:
+    # A container may show the cores of a machine of which it has a small share.
+    return min(os.cpu_count() or 1, 4)
 
 
 def _name_of(source: ModelSource) -> str:

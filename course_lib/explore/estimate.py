@@ -115,8 +115,10 @@ class StratifiedTestSet:
         seen = np.bincount(stratum, minlength=len(self.strata))
         right = np.bincount(stratum, weights=correct, minlength=len(self.strata))
         share = self._sizes / total
-        value = float(share @ (right / seen))
-        smoothed = (right + PRIOR * right.sum() / seen.sum()) / (seen + PRIOR)
+        value = min(float(share @ (right / seen)), 1.0)
+        # Half a right and half a wrong image, so that even a unanimous sample leaves some doubt.
+        overall = (right.sum() + 0.5) / (seen.sum() + 1)
+        smoothed = (right + PRIOR * overall) / (seen + PRIOR)
         variance = share**2 * (1 - seen / self._sizes) * smoothed * (1 - smoothed) / np.maximum(seen - 1, 1)
         half = NORMAL_95 * float(np.sqrt(variance.sum()))
         return AccuracyEstimate(value, max(value - half, 0.0), min(value + half, 1.0), len(indices), total)

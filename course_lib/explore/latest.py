@@ -1,4 +1,4 @@
-"""A worker that always does the newest job: one thread, a mailbox with one place, and a generation number.
+"""A worker that always does the newest job: one thread and a mailbox with one place.
 
 Sliders send jobs faster than they can be done. A new job replaces the one that waits, and the running one is
 asked to stop at its next convenient moment; so the last job is always done, and no work piles up.

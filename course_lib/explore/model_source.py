@@ -7,6 +7,7 @@ the exporter. torch is imported only where something is really exported.
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
@@ -18,7 +19,7 @@ from google.protobuf.message import DecodeError
 
 from course_lib.architectures import load_card, load_pretrained
 from course_lib.errors import ModelError
-from course_lib.reproducibility import write_atomically
+from course_lib.reproducibility import sha256_of, write_atomically
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 ModelSource: TypeAlias = "str | PathLike[str] | nn.Module"
 
 ZOO_INPUT = (1, 28, 28)
-EXPORTERS = ("torch", "onnx", "onnxscript")
+EXPORTERS = ("edge-ai-course", "torch", "onnx", "onnxscript")
 
 
 def onnx_of(source: ModelSource, input_shape: Sequence[int] = ZOO_INPUT) -> bytes:
@@ -75,20 +76,30 @@ def _onnx_of_zoo(name: str) -> bytes:
     card = load_card(name)
     versions = " ".join(f"{package} {version(package)}" for package in EXPORTERS)
     key = hashlib.sha256(f"{card.sha256} {versions}".encode()).hexdigest()[:16]
-    cached = platformdirs.user_cache_path("edge-ai-course") / "onnx" / f"{name}-{key}.onnx"
-    if cached.exists():
-        return cached.read_bytes()
+    cached = platformdirs.user_cache_path("edge-ai-course") / "onnx" / f"{name}-{key}.bin"
+    if sha256_of(card.checkpoint) == card.sha256:
+        content = _read_cached(cached)
+        if content:
+            return content
     content = _export(load_pretrained(name), ZOO_INPUT)
-    try:
-        write_atomically(cached, lambda target: _write_bytes(target, content))
-    except OSError:
-        # A full or read-only disk costs the next start some seconds, nothing else.
-        return content
+    # A full or read-only disk costs the next start some seconds, nothing else.
+    with suppress(OSError):
+        write_atomically(cached, lambda target: _write_cached(target, content))
     return content
 
 
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+def _read_cached(path: Path) -> bytes | None:
+    """Return the model behind its own SHA-256, or None where the file is missing or damaged."""
+    try:
+        stored = path.read_bytes()
+    except OSError:
+        return None
+    digest, content = stored[:32], stored[32:]
+    return content if hashlib.sha256(content).digest() == digest else None
+
+
+def _write_cached(path: Path, content: bytes) -> None:
+    path.write_bytes(hashlib.sha256(content).digest() + content)
 
 
 def _export(model: "nn.Module", input_shape: Sequence[int]) -> bytes:

@@ -35,7 +35,7 @@ class CompressionResult:
     baseline_accuracy
         Of the uncompressed model on the same images.
     class_accuracy
-        Exact accuracy of each class; None until the whole test set is done.
+        Exact accuracy of each class, None for a class without images; None until the whole test set is done.
     sparsity
         Fraction of the weights that are zero after pruning and rounding.
     size_bytes, dense_size_bytes
@@ -50,7 +50,7 @@ class CompressionResult:
     setting: CompressionSetting
     accuracy: AccuracyEstimate
     baseline_accuracy: float
-    class_accuracy: tuple[float, ...] | None
+    class_accuracy: tuple[float | None, ...] | None
     sparsity: float
     size_bytes: int
     dense_size_bytes: int

@@ -21,7 +21,8 @@ class CompressionSetting:
     symmetric
         Whether zero lies in the middle of the quantizer's range.
     per_channel
-        Whether each output channel has a scale of its own, or the whole tensor one.
+        Whether each output channel has a scale of its own, or the whole tensor one. In floating point there
+        is no grid, so both are set to True and equal models have equal settings.
 
     Raises
     ------
@@ -44,6 +45,9 @@ class CompressionSetting:
             raise SettingError(
                 f"bits is {self.bits}; expected {MIN_BITS} to {MAX_BITS}, or {FLOAT_BITS} for floating point."
             )
+        if not self.quantized:
+            object.__setattr__(self, "symmetric", True)
+            object.__setattr__(self, "per_channel", True)
 
     @property
     def quantized(self) -> bool:
@@ -57,7 +61,7 @@ class CompressionSetting:
     @property
     def label(self) -> str:
         """The setting in words, for charts and tables."""
-        pruned = f"{self.sparsity:.0%} zeros"
+        pruned = f"{100 * self.sparsity:g}% zeros"
         if not self.quantized:
             return f"{pruned}, 32-bit float"
         kind = "symmetric" if self.symmetric else "asymmetric"

@@ -43,7 +43,7 @@ class Feedback:
         style = f"border-left: 6px solid {colour}; padding: 4px 12px;"
         return (
             f'<p role="status" style="{style}"><strong style="color: {colour};">{heading}.</strong> '
-            f"{escape(self.text)}</p>"
+            f"{escape(_sentence(self.text))}</p>"
         )
 
 

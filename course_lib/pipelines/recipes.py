@@ -10,12 +10,13 @@ RECIPES: dict[str, TrainingConfig] = {
     "plain_conv": TrainingConfig(epochs=24, weight_decay=5e-4, averaging=0.999, seed=1),
     "tiny": TrainingConfig(epochs=24, weight_decay=5e-5, averaging=0.999, seed=1),
     "vision_transformer": TrainingConfig(
-        epochs=9,
+        epochs=18,
         optimizer="adamw",
         learning_rate=2e-3,
         weight_decay=0.05,
         warmup_epochs=1.5,
         averaging=0.998,
+        augmentation=Augmentation(max_shift=1),
         seed=1,
     ),
 }

@@ -7,26 +7,26 @@ function node(tag, attributes = {}, ...children) {
   return made;
 }
 
-let views = 0;
+// Without this on the very element that has the focus, JupyterLab takes arrow keys and Enter for itself.
+const KEYS = { "data-lm-suppress-shortcuts": "true" };
 
 function answers(options, unit) {
-  const group = `prediction${views++}`;
   if (options.length === 0) {
-    const field = node("input", { name: group, type: "text", inputmode: "decimal", size: 8, autocomplete: "off" });
+    const field = node("input", { ...KEYS, type: "text", inputmode: "decimal", size: 8, autocomplete: "off" });
     return [node("label", {}, "Your guess: ", field, ` ${unit}`)];
   }
+  // Radio buttons of one name form a group within their form.
   return options.map((option) =>
-    node("label", {}, node("input", { name: group, type: "radio", value: option }), ` ${option}`),
+    node("label", {}, node("input", { ...KEYS, name: "guess", type: "radio", value: option }), ` ${option}`),
   );
 }
 
 function render({ model, el }) {
   const choices = node("div", { class: "pr-choices" }, ...answers(model.get("options"), model.get("unit")));
-  const button = node("button", { type: "submit" }, "Lock my guess");
-  const status = node("span", { role: "status" });
+  const button = node("button", { ...KEYS, type: "submit" }, "Lock my guess");
+  const status = node("span", { role: "status", tabindex: -1 });
   const fields = node("fieldset", {}, node("legend", {}, `Predict: ${model.get("question")}`), choices, button);
-  // JupyterLab would take the arrow keys and Enter for itself.
-  const form = node("form", { class: "pr", "data-lm-suppress-shortcuts": "true" }, fields, status);
+  const form = node("form", { class: "pr" }, fields, status);
   el.append(form);
 
   form.addEventListener("submit", (event) => {
@@ -35,14 +35,22 @@ function render({ model, el }) {
     model.send({ kind: "lock", guess: chosen ? chosen.value : "" });
   });
 
+  form.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.target.type !== "text") return;
+    event.preventDefault();
+    form.requestSubmit();
+  });
+
   function show() {
     const locked = model.get("locked");
+    const focused = form.contains(document.activeElement);
     fields.disabled = locked !== "";
     status.textContent = locked ? `Locked: ${locked}` : model.get("hint");
     for (const input of form.querySelectorAll("input")) {
       if (locked && input.type === "text") input.value = locked.split(" ")[0];
       if (locked && input.type === "radio") input.checked = input.value === locked;
     }
+    if (locked && focused) status.focus(); // the button that had the focus is gone
   }
 
   model.on("change:locked", show);

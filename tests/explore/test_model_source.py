@@ -21,12 +21,19 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_zoo_network_is_exported_once(cache: Path, monkeypatch: pytest.MonkeyPatch):
     first = onnx_of("depthwise")
-    assert len(list(cache.rglob("depthwise-*.onnx"))) == 1
+    assert len(list(cache.rglob("depthwise-*.bin"))) == 1
 
     def refuse(*arguments: object) -> bytes:
         raise AssertionError("exported again")
 
     monkeypatch.setattr(model_source, "_export", refuse)
+    assert onnx_of("depthwise") == first
+
+
+def test_a_damaged_cache_is_made_again(cache: Path):
+    first = onnx_of("depthwise")
+    (stored,) = cache.rglob("depthwise-*.bin")
+    stored.write_bytes(stored.read_bytes()[:-100])
     assert onnx_of("depthwise") == first
 
 
@@ -36,7 +43,7 @@ def test_a_full_disk_costs_only_the_cache(cache: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(model_source, "write_atomically", full)
     assert onnx.load_model_from_string(onnx_of("depthwise")).graph.node
-    assert not list(cache.rglob("*.onnx"))
+    assert not list(cache.rglob("*.bin"))
 
 
 def test_an_unknown_name_lists_the_zoo():

@@ -126,8 +126,8 @@ def test_long_arguments_are_cut_and_odd_results_are_shown() -> None:
 
 
 def test_feedback_shows_its_state_in_words_and_escapes() -> None:
-    shown = Feedback("wrong", "1 < 2")._repr_html_()
+    shown = Feedback("wrong", "expected 1 < 2")._repr_html_()
     assert "Not yet." in shown
-    assert "1 &lt; 2" in shown
+    assert "Expected 1 &lt; 2" in shown
     assert 'role="status"' in shown
     assert repr(Feedback("right", "fine")) == "Right: fine"

@@ -1,5 +1,7 @@
 import base64
 import re
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -28,6 +30,12 @@ def test_a_chart_carries_its_words(chart: Chart) -> None:
     picture = base64.b64decode(re.search('base64,([^"]*)', shown)[1])
     assert picture.startswith(b"\x89PNG")
     assert repr(chart) == chart.summary
+
+
+def test_a_dashboard_does_not_load_what_only_charts_need() -> None:
+    code = "import sys, course_lib.widgets; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_nothing_stays_open_behind_the_notebook(chart: Chart) -> None:
