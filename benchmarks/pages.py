@@ -23,6 +23,7 @@ from course_lib.errors import MeasurementError
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPLORER_PATH = "voila/render/compression_explorer.ipynb"
+NOTEBOOK = "notebooks/dashboards/compression_explorer.ipynb"
 EXPLORER = ".ce[data-generation]"
 START_S = 120
 WAIT_MS = 90_000
@@ -146,6 +147,17 @@ def browser() -> Iterator[Browser]:
 def open_explorer(page: Page, server: Server) -> Page:
     """Open the compression explorer under Voilà and return once it is usable."""
     page.goto(server.url + EXPLORER_PATH)
+    page.wait_for_selector(EXPLORER, timeout=WAIT_MS)
+    return page
+
+
+def open_in_lab(page: Page, server: Server) -> Page:
+    """Open the explorer's notebook in JupyterLab with a fresh kernel and run all its cells."""
+    page.goto(f"{server.url}/tree/{NOTEBOOK}?reset")
+    page.wait_for_selector(".jp-Notebook .jp-Cell")
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.wait_for_selector(EXPLORER, timeout=WAIT_MS)
     return page
 

@@ -32,16 +32,20 @@ EAGER_BATCH = 500
 
 WATCH = """() => {
   const root = document.querySelector('.ce');
+  const words = root.querySelector('.ce-now');
+  const percent = () => words.textContent.match(/(\\d+)% zeros/)[1];
   window.inputs = {};
+  window.sent = {};
   window.shown = [];
-  root.addEventListener('input', () => {
-    const started = performance.now();
-    queueMicrotask(() => (window.inputs[root.dataset.sent] = started));
+  // The page's own listener, on the slider itself, has sent the setting before this one hears of the event.
+  root.addEventListener('input', (event) => {
+    window.inputs[root.dataset.sent] = event.timeStamp;
+    window.sent[root.dataset.sent] = root.querySelector('input[type=range]').value;
   });
   new MutationObserver(() => {
     const { generation, complete, exact } = root.dataset;
     const now = performance.now();
-    window.shown.push([Number(generation), now, complete === 'true', exact === 'true']);
+    window.shown.push([Number(generation), now, complete === 'true', exact === 'true', percent()]);
   }).observe(root, { attributes: true, attributeFilter: ['data-generation'] });
 }"""
 """Note when each input happens, and every state that the page shows afterwards."""
@@ -56,6 +60,7 @@ def measure(quick: bool) -> dict[str, Any]:
         page.evaluate(WATCH)
         timings = _move_sliders(page, moves, "depthwise")
         dragged = _drag(page, drag_s)
+        page.get_by_role("button", name="Reset").click()
         page.get_by_label("Model").select_option(TEACHER)
         page.wait_for_selector(f".ce[data-model={TEACHER}]", timeout=120_000)
         wait_until_exact(page)
@@ -78,10 +83,13 @@ def _move_sliders(page: Page, moves: int, name: str) -> dict[str, list[float]]:
     """Press arrow keys on both sliders, one new setting each time, and wait for the exact result of each."""
     times: dict[str, list[float]] = {"first": [], "complete": [], "exact": []}
     sparsity, bits = page.get_by_label("Sparsity"), page.get_by_label("Weight bits")
+    last = int(bits.get_attribute("max") or 0)
     for number in tqdm(range(moves), desc=name, unit="move", file=sys.stderr):
-        # Every sixth move goes to the next bit width, the others to the next per cent of sparsity.
-        slider = bits if number % 6 == 5 else sparsity
-        slider.press("ArrowRight")
+        # Every sixth move goes to the next bit width, down to two bits and up again; the others prune more.
+        if number % 6 == 5:
+            bits.press("ArrowRight" if (number // 6) % (2 * last) < last else "ArrowLeft")
+        else:
+            sparsity.press("ArrowRight")
         wait_until_exact(page)
         sent = page.evaluate("() => document.querySelector('.ce').dataset.sent")
         started = page.evaluate(f"() => window.inputs['{sent}']")
@@ -97,7 +105,7 @@ def _drag(page: Page, seconds: float) -> dict[str, float]:
     box = page.get_by_label("Sparsity").bounding_box()
     assert box is not None
     y = box["y"] + box["height"] / 2
-    page.evaluate("() => { window.shown = []; }")
+    page.evaluate("() => { window.shown = []; window.sent = {}; }")
     page.mouse.move(box["x"] + 2, y)
     page.mouse.down()
     started = time.perf_counter()
@@ -105,11 +113,13 @@ def _drag(page: Page, seconds: float) -> dict[str, float]:
         share = abs((elapsed / 2.5) % 2 - 1)
         page.mouse.move(box["x"] + 2 + (1 - share) * 0.9 * box["width"], y)
         page.wait_for_timeout(16)
-    states = page.evaluate("() => window.shown")
+    states, sent = page.evaluate("() => [window.shown, window.sent]")
     page.mouse.up()
     wait_until_exact(page)
     generations = [state[0] for state in states]
+    # Stale is what goes back to an older setting, and what shows another setting than its number says.
     stale = sum(later < earlier for earlier, later in pairwise(generations))
+    stale += sum(sent.get(str(state[0]), state[4]) != state[4] for state in states)
     return {"drag_updates_per_s": len(set(generations)) / seconds, "stale_shown": stale}
 
 

@@ -36,7 +36,10 @@ WORKED = {
         ),
         "exercise-macs": "depthwise_macs = 7 * 7 * 32 * 3 * 3\npointwise_macs = 7 * 7 * 64 * 32",
         "exercise-speedup": "def my_speedup(share, factor):\n    return 1 / (1 - share + share / factor)",
-        "exercise-choice": "my_network = min(files, key=lambda name: len(files[name]))",
+        "exercise-choice": (
+            "allowed = [c for c in candidates if c.macs <= 2e6 and c.accuracy >= 0.915]\n"
+            "my_network = min(allowed, key=lambda c: c.bandwidth_bytes).name"
+        ),
     }
 }
 """Notebook → cell → what a student does there: a guess is added after the question, an answer replaces it."""

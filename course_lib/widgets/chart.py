@@ -12,6 +12,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from course_lib.reproducibility import write_atomically
 
@@ -74,7 +75,7 @@ class Chart:
 
 def panels(count: int, size: Size) -> tuple[Figure, list[Axes]]:
     """Return an empty figure with its axes: beside each other where it is wide, stacked where it is tall."""
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.12, w_pad=0.1))
     rows, columns = (1, count) if size[0] > size[1] else (count, 1)
     axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for each in axes:

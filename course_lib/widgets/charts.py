@@ -20,6 +20,9 @@ from course_lib.widgets.chart import BLUE, GREEN, GREY, ORANGE, PALE, WIDE, Char
 LONG_TAIL = 5.0
 """From a largest sample of this many medians on, latencies are drawn on a logarithmic axis."""
 
+NEAR_ONE = 0.9
+"""When all ratios lie above this, the axis begins here rather than at 0, so that small differences show."""
+
 
 def latency_chart(result: LatencyResult, size: Size = WIDE) -> Chart:
     """Draw the samples in the order taken, and the share of calls that were done within each time."""
@@ -80,8 +83,11 @@ def comparison_chart(comparison: LatencyComparison, size: Size = WIDE) -> Chart:
     axes.margins(x=0.15)
     if largest > LONG_TAIL:
         _logarithmic(axes, "x")
-    else:
+    elif min(ratio.interval.low for ratio in comparison.ratios.values()) < NEAR_ONE:
         axes.set_xlim(left=0)
+    else:
+        low, high = axes.get_xlim()
+        axes.set_xlim(min(low, NEAR_ONE), max(high, 2 - NEAR_ONE))
     ratios = ", ".join(f"{name} {significant(comparison.ratios[name].value)}" for name in names)
     return Chart(figure, f"Latency as a multiple of {comparison.baseline}: {ratios}.")
 
@@ -164,12 +170,17 @@ def sparsity_chart(results: Sequence[CompressionResult], size: Size = WIDE) -> C
 def choice_chart(choice: Choice, size: Size = WIDE) -> Chart:
     """Draw accuracy against latency of the candidates: the best filled, those that break a limit crossed."""
     figure, (axes,) = panels(1, size)
-    for candidate, broken in zip(choice.candidates, choice.broken, strict=True):
+    by_latency = sorted(
+        zip(choice.candidates, choice.broken, strict=True), key=lambda pair: pair[0].latency_ms
+    )
+    for index, (candidate, broken) in enumerate(by_latency):
         marker, colour = ("X", GREY) if broken else ("o", GREEN if candidate is choice.best else BLUE)
         axes.plot(candidate.latency_ms, candidate.accuracy, marker, color=colour, markersize=13)
         place = (candidate.latency_ms, candidate.accuracy)
-        axes.annotate(candidate.name, place, (0, 12), textcoords="offset points", ha="center", color=colour)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        # Neighbours have their names on different sides, so that these stay apart.
+        side, end = ((4, 10), "right") if index % 2 else ((-4, -24), "left")
+        axes.annotate(candidate.name, place, side, textcoords="offset points", ha=end, color=colour)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     axes.set(xlabel="latency in ms (p50, batch of 1, one thread)", ylabel="test accuracy")
     axes.margins(0.2)
     _logarithmic(axes, "x")

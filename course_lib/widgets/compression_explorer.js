@@ -23,6 +23,20 @@ function text(content, x, y, anchor = "middle") {
   return node;
 }
 
+async function copy(words) {
+  try {
+    await navigator.clipboard.writeText(words);
+  } catch {
+    // Pages that are neither local nor encrypted have no clipboard; selecting and copying still works.
+    const area = html("textarea", { "aria-hidden": "true" });
+    area.value = words;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+}
+
 const TILES = [
   ["accuracy", "Accuracy"],
   ["latency", "Latency, one image"],
@@ -99,7 +113,7 @@ function drawHistogram(svg, histogram) {
 function drawFrontier(svg, visited, current, dense, choose) {
   const [width, height, left, base] = [480, 260, 52, 215];
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  const smallest = Math.min(dense / 16, ...visited.map((point) => point.size_bytes));
+  const smallest = Math.min(dense / 16, current.size_bytes, ...visited.map((point) => point.size_bytes));
   const x = (bytes) => left + (Math.log2(bytes / smallest) / Math.log2((dense * 1.1) / smallest)) * (width - left - 16);
   const worst = 100 * Math.min(current.low, ...visited.map((point) => point.low));
   const lowest = worst < 60 ? Math.floor(worst / 20) * 20 : Math.min(80, Math.floor(worst / 10) * 10);
@@ -134,18 +148,31 @@ function drawFrontier(svg, visited, current, dense, choose) {
   svg.setAttribute("aria-label", `${visited.length} settings visited; now ${current.label}: ${current.cells.join(", ")}`);
 }
 
-function drawTable(body, visited, current, choose) {
-  const rows = [...visited].reverse().map((point) => {
-    const pick = html("button", { type: "button", title: "Go back to this setting" }, point.label);
-    pick.addEventListener("click", () => choose(point.setting));
-    const here = point.label === current.label;
-    const cells = (here ? current : point).cells.map((cell) => html("td", {}, cell));
-    const row = html("tr", {}, html("th", { scope: "row" }, pick), ...cells);
-    if (here) row.setAttribute("aria-current", "true");
-    if (point.frontier) row.classList.add("ce-best");
-    return row;
-  });
-  body.replaceChildren(...rows);
+const keyOf = (setting) => JSON.stringify(Object.entries(setting).sort());
+
+// Rows stay in place between two results, so that the keyboard's focus does too.
+function drawTable(body, rows, visited, current, choose) {
+  const keys = new Set(visited.map((point) => keyOf(point.setting)));
+  for (const [key, row] of rows) {
+    if (keys.has(key)) continue;
+    row.remove();
+    rows.delete(key);
+  }
+  for (const point of visited) {
+    const key = keyOf(point.setting);
+    const here = key === keyOf(current.setting);
+    if (!rows.has(key)) {
+      const pick = html("button", { type: "button", title: "Go back to this setting" }, point.label);
+      pick.addEventListener("click", () => choose(point.setting));
+      const row = html("tr", {}, html("th", { scope: "row" }, pick), ...point.cells.map(() => html("td")));
+      rows.set(key, row);
+      body.prepend(row);
+    }
+    const row = rows.get(key);
+    (here ? current : point).cells.forEach((cell, index) => (row.cells[index + 1].textContent = cell));
+    row.classList.toggle("ce-best", point.frontier);
+    row.toggleAttribute("aria-current", here);
+  }
 }
 
 function drawClasses(list, classes) {
@@ -175,6 +202,8 @@ function render({ model, el }) {
   const progress = html("progress", { max: 1, value: 0, "aria-label": "Share of the test set done" });
   const status = html("p", { class: "ce-status", role: "status" });
   const error = html("p", { class: "ce-error", role: "alert" });
+  const now = html("p", { class: "ce-now" });
+  const announced = html("p", { class: "ce-unseen", role: "status" });
   const note = html("p", { class: "ce-note" });
   const bars = mark("svg", { role: "img", class: "ce-chart" });
   const summary = html("figcaption");
@@ -189,7 +218,9 @@ function render({ model, el }) {
   root.append(
     box,
     progress,
+    now,
     tileRow,
+    announced,
     error,
     status,
     note,
@@ -205,6 +236,7 @@ function render({ model, el }) {
   el.append(root);
 
   const bitChoices = model.get("bit_choices");
+  const rows = new Map();
   let showing = -1;
 
   function moveControls(request) {
@@ -245,18 +277,28 @@ function render({ model, el }) {
       tiles[key].value.textContent = result.tiles[key].value;
       tiles[key].detail.textContent = result.tiles[key].detail;
     }
+    now.textContent = `${result.model}: ${result.label}`;
+    if (result.exact) announced.textContent = `${result.label}: ${result.point.cells.join(", ")}`;
     progress.value = result.progress;
     note.textContent = result.note;
     fillOptions(controls.layer, model.get("layers"), result.histogram.layer);
     drawHistogram(bars, result.histogram);
     summary.textContent = result.histogram.summary;
     drawFrontier(points, model.get("visited"), result.point, result.dense_size_bytes, choose);
-    drawTable(tableBody, model.get("visited"), result.point, choose);
+    drawTable(tableBody, rows, model.get("visited"), result.point, choose);
     if (perClass.open) drawClasses(classes, result.classes);
     root.dataset.model = result.model;
+    dim();
     root.dataset.exact = result.exact;
     root.dataset.complete = result.tiles.latency.value !== "…";
     root.dataset.generation = result.generation;
+  }
+
+  // What is shown belongs to another model, or to a setting before an error.
+  function dim() {
+    const old = model.get("error") || model.get("result").model !== model.get("request").model;
+    root.classList.toggle("ce-old", Boolean(old));
+    root.setAttribute("aria-busy", Boolean(model.get("status")));
   }
 
   controls.sparsity.addEventListener("input", () => {
@@ -273,40 +315,40 @@ function render({ model, el }) {
     controls[name].addEventListener("change", () => send({ [name]: controls[name].checked }));
   }
   buttons.reset.addEventListener("click", () => choose({ sparsity: 0, bits: 32, symmetric: true, per_channel: true }));
-  buttons.save.addEventListener("click", () => model.send({ kind: "export" }));
+  buttons.save.addEventListener("click", () => model.send({ kind: "export", view: controls.model.id }));
   forget.addEventListener("click", () => model.send({ kind: "forget" }));
   buttons.copy.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(model.get("result").code);
+    await copy(model.get("result").code);
     buttons.copy.textContent = "Copied";
     setTimeout(() => (buttons.copy.textContent = "Copy as code"), 1500);
   });
   perClass.addEventListener("toggle", () => drawClasses(classes, model.get("result").classes ?? []));
 
-  const showStatus = () => (status.textContent = model.get("status"));
-  const showError = () => (error.textContent = model.get("error"));
+  const showWords = () => {
+    status.textContent = model.get("status");
+    error.textContent = model.get("error");
+    dim();
+  };
   const moved = () => root.contains(document.activeElement) || moveControls(model.get("request"));
   const download = (message) => {
-    if (message.kind !== "csv") return;
+    if (message.kind !== "csv" || message.view !== controls.model.id) return;
     const url = URL.createObjectURL(new Blob([message.content], { type: "text/csv" }));
     html("a", { href: url, download: "compression_explorer.csv" }).click();
     URL.revokeObjectURL(url);
   };
-  model.on("change:result", draw);
-  model.on("change:status", showStatus);
-  model.on("change:error", showError);
-  model.on("change:request", moved);
-  model.on("msg:custom", download);
+  const listeners = [
+    ["change:result", draw],
+    ["change:visited", draw],
+    ["change:status", showWords],
+    ["change:error", showWords],
+    ["change:request", moved],
+    ["msg:custom", download],
+  ];
+  for (const [event, listener] of listeners) model.on(event, listener);
   moveControls(model.get("request"));
-  showStatus();
-  showError();
+  showWords();
   draw();
-  return () => {
-    model.off("change:result", draw);
-    model.off("change:status", showStatus);
-    model.off("change:error", showError);
-    model.off("change:request", moved);
-    model.off("msg:custom", download);
-  };
+  return () => listeners.forEach(([event, listener]) => model.off(event, listener));
 }
 
 export default { render };

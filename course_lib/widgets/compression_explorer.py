@@ -1,7 +1,9 @@
 """The compression explorer: sliders for sparsity and bits, and what they do to a real model, live."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ from course_lib.widgets.compression_view import result_view, visited_csv, visite
 
 DEFAULT_MODEL = "depthwise"
 BIT_CHOICES = (32, 16, 8, 7, 6, 5, 4, 3, 2)
+
+_ZOO_ENGINES: dict[str, CompressionEngine] = {}
+"""Engines over the shipped images, shared by all explorers of a kernel: to run a cell again costs nothing."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class CompressionExplorer(anywidget.AnyWidget):
         Where the explorer starts: a name of the zoo, the path of an ``.onnx`` file, or a PyTorch module.
     dataset
         The images to measure accuracy on; by default the shipped Fashion-MNIST test set. With images of your
-        own, only your own model is offered.
+        own, only this model is offered.
     setting
         Where the sliders start.
 
@@ -70,79 +75,116 @@ class CompressionExplorer(anywidget.AnyWidget):
         dataset: Dataset | None = None,
         setting: CompressionSetting | None = None,
     ) -> None:
-        self._sources = _offered(model, only_own=dataset is not None)
-        start = next(iter(self._sources))
-        self._dataset = dataset or load_dataset("fashion-mnist")
-        self._engines: dict[str, CompressionEngine] = {}
-        self._visited: dict[str, dict[CompressionSetting, CompressionResult]] = {}
+        self._lock = threading.RLock()
+        self._own_engines: dict[str, CompressionEngine] = {}
         self._worker = LatestWins[_Job, CompressionResult](self._work, self._deliver, self._fail)
-        job = _Job(0, start, setting or CompressionSetting(), "")
-        super().__init__(models=list(self._sources), request=_request_of(job))
+        self._own_data = dataset is not None
+        self._sources = _offered(model, only_this=self._own_data)
+        self._dataset = dataset or load_dataset("fashion-mnist")
+        self._visited: dict[str, dict[CompressionSetting, CompressionResult]] = {}
+        self._shown_model = ""
+        job = _Job(0, next(iter(self._sources)), setting or CompressionSetting(), "")
+        choices = sorted({*BIT_CHOICES, job.setting.bits}, reverse=True)
+        super().__init__(models=list(self._sources), bit_choices=choices, request=_request_of(job))
         self.observe(self._requested, "request")
         self.on_msg(self._asked)
         self._worker.submit(job)
 
     def wait(self, timeout_s: float = 120.0) -> bool:
-        """Block until the shown setting is exact; return whether that happened in time."""
-        return self._worker.wait_until_idle(timeout_s)
+        """Block until the shown setting is exact; return whether that happened in time and without error."""
+        return self._worker.wait_until_idle(timeout_s) and not self.error
+
+    def close(self) -> None:
+        """Take the explorer off the page and end its thread."""
+        self._worker.close()
+        for engine in self._own_engines.values():
+            engine.close()
+        super().close()
 
     def _requested(self, change: Mapping[str, Any]) -> None:
         try:
             job = _job_of(change["new"])
             look_up(self._sources, "model", job.model)
         except CourseError as error:
-            self.error = str(error)
+            self._report(str(error))
         except (KeyError, TypeError, ValueError):
-            self.error = "The page sent a setting that cannot be read; reload it or run the cell again."
+            self._report("The page sent a setting that cannot be read; reload it or run the cell again.")
         else:
             self._worker.submit(job)
 
     def _work(self, job: _Job, superseded: Callable[[], bool]) -> Iterator[CompressionResult]:
-        if job.model not in self._engines:
-            self.status = f"Preparing {job.model}: exporting it once and running it on all images …"
-            self._engines[job.model] = CompressionEngine(
-                self._sources[job.model], self._dataset, name=job.model
-            )
-        engine = self._engines[job.model]
+        engine = self._engine(job.model)
         layer = job.layer if job.layer in engine.layers else engine.largest_layer
         yield from engine.stream(job.setting, layer, superseded)
 
+    def _engine(self, name: str) -> CompressionEngine:
+        source = self._sources[name]
+        engines = _ZOO_ENGINES if source == name and not self._own_data else self._own_engines
+        if name not in engines:
+            self._prepare(f"Preparing {name}: exporting it once …")
+            engines[name] = CompressionEngine(
+                source,
+                self._dataset,
+                name=name,
+                on_progress=lambda share: self._prepare(f"Preparing {name}: running it, {share:.0%} …"),
+            )
+        return engines[name]
+
+    def _prepare(self, words: str) -> None:
+        with self._lock:
+            self.status = words
+
     def _deliver(self, job: _Job, result: CompressionResult) -> None:
-        visited = self._visited.setdefault(job.model, {})
-        # The list grows with every setting; in between, the page shows this setting from its result.
-        news = result.setting not in visited or result.accuracy.exact
-        visited[result.setting] = result
-        view = result_view(result, self._dataset.class_names)
-        with self.hold_sync():
-            self.layers = self._engines[job.model].layers
-            if news:
-                self.visited = visited_view(list(visited.values()))
-            self.result = view | {"generation": job.generation}
-            self.status = ""
-            self.error = ""
+        with self._lock:
+            visited = self._visited.setdefault(job.model, {})
+            # The list grows with every setting; in between, the page shows this setting from its result.
+            news = result.setting not in visited or result.accuracy.exact or job.model != self._shown_model
+            visited[result.setting] = result
+            self._shown_model = job.model
+            view = result_view(result, self._dataset.class_names, self._code_source(job.model))
+            with self.hold_sync():
+                self.layers = self._engine(job.model).layers
+                if news:
+                    self.visited = visited_view(list(visited.values()))
+                self.result = view | {"generation": job.generation}
+                self.status = ""
+                self.error = ""
 
     def _fail(self, job: _Job, error: Exception) -> None:
-        with self.hold_sync():
+        self._report(str(error) if isinstance(error, CourseError) else f"{type(error).__name__}: {error}")
+
+    def _report(self, sentence: str) -> None:
+        with self._lock, self.hold_sync():
             self.status = ""
-            self.error = str(error) if isinstance(error, CourseError) else f"{type(error).__name__}: {error}"
+            self.error = sentence
+
+    def _code_source(self, name: str) -> str | None:
+        """Return the source as a Python literal, or None where only the student's notebook has it."""
+        source = self._sources[name]
+        return repr(str(source)) if isinstance(source, str | Path) and not self._own_data else None
 
     def _asked(self, _: object, content: Mapping[str, Any], buffers: object) -> None:
-        if content.get("kind") == "export":
-            results = [result for visited in self._visited.values() for result in visited.values()]
-            self.send({"kind": "csv", "content": visited_csv(results)})
-        elif content.get("kind") == "forget":
-            self._visited.clear()
-            self.visited = []
+        with self._lock:
+            if content.get("kind") == "export":
+                results = [result for visited in self._visited.values() for result in visited.values()]
+                self.send({"kind": "csv", "view": content.get("view"), "content": visited_csv(results)})
+            elif content.get("kind") == "forget":
+                shown = self._visited.get(self._shown_model, {})
+                current = _job_of(self.request).setting
+                kept = {setting: result for setting, result in shown.items() if setting == current}
+                self._visited = {self._shown_model: kept}
+                self.visited = visited_view(list(kept.values()))
 
 
-def _offered(model: ModelSource, *, only_own: bool) -> dict[str, ModelSource]:
+def _offered(model: ModelSource, *, only_this: bool) -> dict[str, ModelSource]:
     zoo: dict[str, ModelSource] = {name: name for name in list_zoo()}
-    if isinstance(model, str) and model in zoo:
-        return {model: model, **zoo}
     if isinstance(model, str) and not model.endswith(".onnx"):
         look_up(zoo, "trained model", model)
-    own = Path(model).stem if isinstance(model, str | Path) else f"{type(model).__name__} (yours)"
-    return {own: model} if only_own else {own: model, **zoo}
+        chosen: dict[str, ModelSource] = {model: model}
+    else:
+        kind = Path(model).name if isinstance(model, str | PathLike) else type(model).__name__
+        chosen = {f"{kind} (yours)": model}
+    return chosen if only_this else {**chosen, **zoo}
 
 
 def _request_of(job: _Job) -> dict[str, Any]:

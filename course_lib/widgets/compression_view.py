@@ -13,6 +13,7 @@ from typing import Any
 from course_lib.benchmarking import format_bytes
 from course_lib.explore.pareto import pareto_frontier
 from course_lib.explore.result import CompressionResult
+from course_lib.explore.setting import CompressionSetting
 
 CSV_COLUMNS = (
     *("model", "sparsity", "bits", "symmetric", "per_channel"),
@@ -21,8 +22,11 @@ CSV_COLUMNS = (
 )
 
 
-def result_view(result: CompressionResult, class_names: Sequence[str]) -> dict[str, Any]:
-    """Return one result as plain values: tiles of text, the histogram, the classes, and a point."""
+def result_view(result: CompressionResult, class_names: Sequence[str], source: str | None) -> dict[str, Any]:
+    """Return one result as plain values: tiles of text, the histogram, the classes, a point, and code.
+
+    ``source`` is the model's source as a Python literal, or None where only the student's notebook has it.
+    """
     accuracy, setting = result.accuracy, result.setting
     return {
         "model": result.model,
@@ -40,31 +44,41 @@ def result_view(result: CompressionResult, class_names: Sequence[str]) -> dict[s
         "dense_size_bytes": result.dense_size_bytes,
         "histogram": asdict(result.histogram) | {"summary": _histogram_summary(result)},
         "classes": [
-            {"name": name, "value": value, "text": f"{value:.1%}"}
+            {"name": name, "value": value or 0.0, "text": "no images" if value is None else f"{value:.1%}"}
             for name, value in zip(class_names, result.class_accuracy or (), strict=False)
         ],
         "point": _point(result),
-        "code": setting_code(result),
+        "code": setting_code(result.setting, source),
     }
 
 
 def visited_view(results: Sequence[CompressionResult]) -> list[dict[str, Any]]:
-    """Return all visited settings of one model as points, those on the Pareto frontier marked."""
-    points = [_point(result) for result in results]
-    frontier = set(pareto_frontier([p["size_bytes"] for p in points], [p["accuracy"] for p in points]))
-    return [point | {"frontier": index in frontier} for index, point in enumerate(points)]
+    """Return all visited settings of one model as points, those on the Pareto frontier marked.
+
+    Only exact accuracies make the frontier: an estimate could be on it by luck.
+    """
+    exact = [result for result in results if result.accuracy.exact]
+    best = pareto_frontier([r.size_bytes for r in exact], [r.accuracy.value for r in exact])
+    frontier = {exact[index].setting for index in best}
+    return [_point(result) | {"frontier": result.setting in frontier} for result in results]
 
 
-def setting_code(result: CompressionResult) -> str:
-    """Return Python that computes this result again."""
-    s = result.setting
+def setting_code(s: CompressionSetting, source: str | None) -> str:
+    """Return Python that computes a setting again."""
+    setting = (
+        f"setting = CompressionSetting(sparsity={s.sparsity}, bits={s.bits}, "
+        f"symmetric={s.symmetric}, per_channel={s.per_channel})\n"
+        "result = engine.exact(setting)\n"
+    )
+    if source is None:
+        return (
+            "from course_lib.explore import CompressionEngine, CompressionSetting\n\n"
+            "engine = CompressionEngine(model, dataset)  # your own model and images\n" + setting
+        )
     return (
         "from course_lib.data import load_dataset\n"
         "from course_lib.explore import CompressionEngine, CompressionSetting\n\n"
-        f'engine = CompressionEngine("{result.model}", load_dataset("fashion-mnist"))\n'
-        f"setting = CompressionSetting(sparsity={s.sparsity}, bits={s.bits}, "
-        f"symmetric={s.symmetric}, per_channel={s.per_channel})\n"
-        "engine.exact(setting)\n"
+        f'engine = CompressionEngine({source}, load_dataset("fashion-mnist"))\n' + setting
     )
 
 
@@ -106,9 +120,10 @@ def _accuracy_tile(result: CompressionResult) -> dict[str, str]:
     against = f"{change:+.2f} points against the dense model" if not result.setting.dense else "dense model"
     if a.exact:
         return {"value": f"{a.value:.2%}", "detail": f"exact, all {a.total:,} images; {against}"}
-    half = 50 * (a.high - a.low)
     detail = f"95 % interval {a.low:.1%} to {a.high:.1%} from {a.seen:,} of {a.total:,} images"
-    return {"value": f"{a.value:.1%} ± {half:.1f}", "detail": detail}
+    if a.low == 0 or a.high == 1:
+        return {"value": f"{a.low:.1%} – {a.high:.1%}", "detail": detail}
+    return {"value": f"{a.value:.1%} ± {50 * (a.high - a.low):.1f}", "detail": detail}
 
 
 def _latency_tile(result: CompressionResult) -> dict[str, str]:

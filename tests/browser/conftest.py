@@ -10,8 +10,6 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from benchmarks import pages
 from benchmarks.pages import Server
 
-NOTEBOOK = "notebooks/dashboards/compression_explorer.ipynb"
-
 
 @pytest.fixture(scope="session")
 def voila() -> Iterator[Server]:
@@ -60,15 +58,4 @@ def explorer_page(request: pytest.FixtureRequest, context: BrowserContext) -> Pa
     """A page with the explorer ready to use, once under Voilà and once in JupyterLab."""
     if request.param == "voila":
         return pages.open_explorer(context.new_page(), request.getfixturevalue("voila"))
-    return open_in_lab(context.new_page(), request.getfixturevalue("lab"))
-
-
-def open_in_lab(page: Page, server: Server) -> Page:
-    """Open the explorer's notebook in JupyterLab with a fresh kernel and run all its cells."""
-    page.goto(f"{server.url}/tree/{NOTEBOOK}?reset")
-    page.wait_for_selector(".jp-Notebook .jp-Cell")
-    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    page.wait_for_selector(pages.EXPLORER, timeout=pages.WAIT_MS)
-    return page
+    return pages.open_in_lab(context.new_page(), request.getfixturevalue("lab"))

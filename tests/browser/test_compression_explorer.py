@@ -6,7 +6,7 @@ from pathlib import Path
 from playwright.sync_api import BrowserContext, Page, expect
 
 from benchmarks import pages
-from benchmarks.pages import Server, wait_until_exact
+from benchmarks.pages import Server, open_in_lab, wait_until_exact
 from course_lib.architectures import load_card
 
 CARD = load_card("depthwise")
@@ -86,9 +86,30 @@ def test_a_visited_setting_can_be_gone_back_to_with_the_keyboard(explorer_page: 
     two_bits = all_fields(explorer_page)
     explorer_page.get_by_role("button", name="Reset").click()
     wait_until_exact(explorer_page)
-    explorer_page.get_by_role("button", name="0% zeros, 2 bits symmetric per channel").press("Enter")
+    row = explorer_page.get_by_role("button", name="0% zeros, 2 bits symmetric per channel")
+    row.press("Enter")
     wait_until_exact(explorer_page)
     assert all_fields(explorer_page) == two_bits
+    expect(row).to_be_focused()
+
+
+def test_visited_settings_can_be_forgotten(explorer_page: Page):
+    for _ in range(2):
+        explorer_page.get_by_label("Weight bits").press("ArrowRight")
+        wait_until_exact(explorer_page)
+    assert explorer_page.locator(".ce-visited tbody tr").count() >= 3
+    explorer_page.get_by_role("button", name="Forget them").click()
+    expect(explorer_page.locator(".ce-visited tbody tr")).to_have_count(1)
+    assert _label(explorer_page) == "0% zeros, 8 bits symmetric per channel"
+
+
+def test_the_setting_can_be_copied_as_code(explorer_page: Page):
+    explorer_page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    wait_until_exact(explorer_page)
+    explorer_page.get_by_role("button", name="Copy as code").click()
+    expect(explorer_page.get_by_role("button", name="Copied")).to_be_visible()
+    code = explorer_page.evaluate("() => navigator.clipboard.readText()")
+    assert "CompressionEngine('depthwise', load_dataset(\"fashion-mnist\"))" in code
 
 
 def test_the_classes_are_shown_on_demand(explorer_page: Page):
@@ -146,6 +167,23 @@ def test_two_tabs_do_not_disturb_each_other(voila: Server, context: BrowserConte
     wait_until_exact(second)
     assert _label(first) == "99% zeros, 32-bit float"
     assert _label(second) == "0% zeros, 2 bits symmetric per channel"
+
+
+def test_two_views_in_jupyterlab_show_the_same_kernel(lab: Server, context: BrowserContext):
+    first = open_in_lab(context.new_page(), lab)
+    second = context.new_page()
+    second.goto(first.url)
+    second.wait_for_selector(pages.EXPLORER)
+    first.get_by_label("Weight bits").press("End")
+    wait_until_exact(first)
+    expect(second.locator("[data-field=accuracy]")).to_have_text(shown(first, "accuracy"))
+    # A reloaded page finds the explorer as it was.
+    first.reload()
+    first.wait_for_selector(pages.EXPLORER)
+    expect(first.locator("[data-field=accuracy]")).to_have_text(shown(second, "accuracy"))
+    first.get_by_label("Sparsity").press("End")
+    wait_until_exact(first)
+    assert _label(first) == "99% zeros, 2 bits symmetric per channel"
 
 
 def test_the_page_shows_neither_code_nor_tracebacks(voila: Server, context: BrowserContext):

@@ -86,6 +86,16 @@ def test_all_images_seen_is_exact():
     assert estimate.value == estimate.low == estimate.high == pytest.approx(correct.mean())
 
 
+def test_a_unanimous_sample_leaves_some_doubt():
+    scores, labels = make_images()
+    images = StratifiedTestSet(scores, labels, first=300)
+    sample = images.draw_order(np.random.default_rng(0))[: images.first]
+    for answer in (True, False):
+        estimate = images.estimate(sample, np.full(len(sample), answer))
+        assert 0.0 <= estimate.low <= estimate.value <= estimate.high <= 1.0
+        assert estimate.low < estimate.high
+
+
 def test_an_output_without_one_row_an_image_is_refused():
     with pytest.raises(ModelError, match=r"shape \(3, 10\) for 4 images; expected one score a class"):
         StratifiedTestSet(np.zeros((3, 10), np.float32), np.zeros(4, np.int64), first=2)

@@ -151,8 +151,9 @@ def test_a_choice_shows_who_is_best_and_who_is_out() -> None:
     ]
     chart = choice_chart(choose(candidates, EdgeWeights(per_ms=1.0), EdgeLimits(accuracy=0.5)))
     (axes,) = chart.figure.axes
-    assert [line.get_marker() for line in axes.lines] == ["o", "o", "X"]
-    assert axes.lines[0].get_color() != axes.lines[1].get_color()
+    assert [text.get_text() for text in axes.texts] == ["wrong", "good", "slow"]
+    assert [line.get_marker() for line in axes.lines] == ["X", "o", "o"]
+    assert axes.lines[1].get_color() != axes.lines[2].get_color()
     assert chart.summary == "3 models by latency and accuracy; good is the best within the limits."
     none = choice_chart(choose(candidates, EdgeWeights(), EdgeLimits(accuracy=0.99)))
     assert none.summary.endswith("none keeps the limits.")
