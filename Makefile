@@ -105,12 +105,16 @@ $(MARP): slides/package.json slides/package-lock.json
 	cd slides && npm ci --no-audit --no-fund
 	@touch $@
 
-FIGURES := $(wildcard slides/figures/*)
-DECK_NEEDS := slides/theme.css $(FIGURES) $(MARP)
+DRAWN := slides/figures/.drawn
+$(DRAWN): $(CORE) slides/figures.py slides/recording.py $(wildcard slides/recorded/*.json course_lib/widgets/chart*.py)
+	$(PY) -m slides.figures
+	@touch $@
+
+DECK_NEEDS := slides/theme.css $(DRAWN) $(MARP)
 MARP_ARGS := --no-stdin --theme-set slides/theme.css --allow-local-files
 
 slides/build/%.html: slides/%.md $(DECK_NEEDS)
-	@mkdir -p $(@D)/figures && $(if $(FIGURES),cp $(FIGURES) $(@D)/figures,true)
+	@mkdir -p $(@D)/figures && cp slides/figures/*.svg $(@D)/figures
 	$(MARP) $(MARP_ARGS) -o $@ $<
 
 slides/build/%.pdf: slides/%.md $(DECK_NEEDS)

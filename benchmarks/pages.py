@@ -154,12 +154,17 @@ def open_explorer(page: Page, server: Server) -> Page:
 def open_in_lab(page: Page, server: Server) -> Page:
     """Open the explorer's notebook in JupyterLab with a fresh kernel and run all its cells."""
     page.goto(f"{server.url}/tree/{NOTEBOOK}?reset")
+    run_all_cells(page)
+    return page
+
+
+def run_all_cells(page: Page) -> None:
+    """Run the notebook that JupyterLab shows, once its kernel is there, and wait for the explorer."""
     page.wait_for_selector(".jp-Notebook .jp-Cell")
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.wait_for_selector(EXPLORER, timeout=WAIT_MS)
-    return page
 
 
 def wait_until_exact(page: Page) -> None:

@@ -44,10 +44,9 @@ const TILES = [
   ["sqnr", "SQNR of the weights"],
 ];
 
-let views = 0;
-
 function buildControls(model) {
-  const prefix = `ce${views++}`;
+  // Several explorers may share a page, and each loads this file for itself: a counter would repeat.
+  const prefix = `ce${Math.random().toString(36).slice(2)}`;
   const label = (id, words) => html("label", { for: `${prefix}-${id}` }, words);
   const slider = (id, max) => html("input", { id: `${prefix}-${id}`, type: "range", min: 0, max, step: 1 });
   const check = (id) => html("input", { id: `${prefix}-${id}`, type: "checkbox" });

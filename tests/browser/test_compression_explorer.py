@@ -6,7 +6,7 @@ from pathlib import Path
 from playwright.sync_api import BrowserContext, Page, expect
 
 from benchmarks import pages
-from benchmarks.pages import Server, open_in_lab, wait_until_exact
+from benchmarks.pages import Server, open_in_lab, run_all_cells, wait_until_exact
 from course_lib.architectures import load_card
 
 CARD = load_card("depthwise")
@@ -169,21 +169,19 @@ def test_two_tabs_do_not_disturb_each_other(voila: Server, context: BrowserConte
     assert _label(second) == "0% zeros, 2 bits symmetric per channel"
 
 
-def test_two_views_in_jupyterlab_show_the_same_kernel(lab: Server, context: BrowserContext):
-    first = open_in_lab(context.new_page(), lab)
-    second = context.new_page()
-    second.goto(first.url)
-    second.wait_for_selector(pages.EXPLORER)
-    first.get_by_label("Weight bits").press("End")
-    wait_until_exact(first)
-    expect(second.locator("[data-field=accuracy]")).to_have_text(shown(first, "accuracy"))
-    # A reloaded page finds the explorer as it was.
-    first.reload()
-    first.wait_for_selector(pages.EXPLORER)
-    expect(first.locator("[data-field=accuracy]")).to_have_text(shown(second, "accuracy"))
+def test_two_tabs_and_a_reload_in_jupyterlab(lab: Server, context: BrowserContext):
+    first, second = (open_in_lab(context.new_page(), lab) for _ in range(2))
     first.get_by_label("Sparsity").press("End")
+    second.get_by_label("Weight bits").press("End")
     wait_until_exact(first)
-    assert _label(first) == "99% zeros, 2 bits symmetric per channel"
+    wait_until_exact(second)
+    assert _label(first) == "99% zeros, 32-bit float"
+    assert _label(second) == "0% zeros, 2 bits symmetric per channel"
+    first.reload()
+    run_all_cells(first)
+    first.get_by_label("Sparsity").press("ArrowRight")
+    wait_until_exact(first)
+    assert _label(first) == "1% zeros, 32-bit float"
 
 
 def test_the_page_shows_neither_code_nor_tracebacks(voila: Server, context: BrowserContext):
