@@ -126,7 +126,7 @@ class CompressionExplorer(anywidget.AnyWidget):
                 source,
                 self._dataset,
                 name=name,
-                on_progress=lambda share: self._prepare(f"Preparing {name}: running it, {round(share, 1):.0%} …"),
+                on_progress=lambda share: self._prepare(f"Preparing {name}: {round(share, 1):.0%} done …"),
             )
         return engines[name]
 
