@@ -1,6 +1,7 @@
 """One type for labelled images, checked once when it is made."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,11 @@ class Dataset:
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
+
+    @cached_property
+    def all_inputs(self) -> NDArray[np.float32]:
+        """All images as `inputs` gives them, computed once and kept for work that often comes back."""
+        return self.inputs()
 
     def inputs(self, indices: NDArray[np.intp] | slice = slice(None)) -> NDArray[np.float32]:
         """Return images as a model takes them: float32, (n, C, H, W), (pixel / 255 − mean) / std."""

@@ -212,7 +212,7 @@ class CompressionEngine:
     def _scores(self, model: LoadedModel, indices: NDArray[np.intp]) -> Iterator[NDArray[np.float32]]:
         """Yield the scores of these images chunk by chunk, in order; dropping the iterator stops the work."""
         chunks = np.split(indices, range(CHUNK, len(indices), CHUNK))
-        return self._pool.map(lambda chunk: model.run(self.dataset.inputs(chunk)), chunks)
+        return self._pool.map(lambda chunk: model.run(self.dataset.all_inputs[chunk]), chunks)
 
     def _correct(self, model: LoadedModel, indices: NDArray[np.intp]) -> Iterator[NDArray[np.bool_]]:
         labels = self.dataset.labels[indices]
