@@ -26,7 +26,7 @@ CUTS = (0.1, 0.3)
 """Of a class, the wrong images are one stratum; the right ones are cut at these quantiles of their margin."""
 
 NORMAL_95 = 1.959964
-PRIOR = 0.5
+PRIOR = 0.1
 """Strength, in images, of the prior that keeps a stratum with an unanimous sample from looking certain."""
 
 
