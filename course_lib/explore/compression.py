@@ -46,7 +46,7 @@ FIRST_SECONDS = 0.12
 """The first estimate looks at FIRST_IMAGES, or at as many as the model does in FIRST_SECONDS if fewer."""
 
 LATENCY_SECONDS = 0.03
-MIN_RUNS, MAX_RUNS = 12, 60
+MIN_RUNS, MAX_RUNS = 12, 40
 REPORT_SECONDS = 0.5
 """Between two refinements; each costs the page a redraw that takes a core from the measurement."""
 

@@ -142,6 +142,9 @@ function drawFrontier(svg, visited, current, dense, choose) {
   const spot = { class: "ce-current", cx: x(current.size_bytes), cy: y(current.accuracy), r: 8 };
   marks.push(mark("circle", spot, `${current.label}: ${current.cells[0]}, ${current.cells[2]}`));
   svg.replaceChildren(...marks);
+}
+
+function describeFrontier(svg, visited, current) {
   svg.dataset.accuracy = current.accuracy;
   svg.dataset.cells = current.cells.join("|");
   svg.setAttribute("aria-label", `${visited.length} settings visited; now ${current.label}: ${current.cells.join(", ")}`);
@@ -168,7 +171,9 @@ function drawTable(body, rows, visited, current, choose) {
       body.prepend(row);
     }
     const row = rows.get(key);
-    (here ? current : point).cells.forEach((cell, index) => (row.cells[index + 1].textContent = cell));
+    (here ? current : point).cells.forEach((cell, index) => {
+      if (row.cells[index + 1].textContent !== cell) row.cells[index + 1].textContent = cell;
+    });
     row.classList.toggle("ce-best", point.frontier);
     row.toggleAttribute("aria-current", here);
   }
@@ -236,7 +241,14 @@ function render({ model, el }) {
 
   const bitChoices = model.get("bit_choices");
   const rows = new Map();
+  const drawn = {};
   let showing = -1;
+
+  function changed(name, content, action) {
+    const now = JSON.stringify(content);
+    if (drawn[name] !== now) action();
+    drawn[name] = now;
+  }
 
   function moveControls(request) {
     fillOptions(controls.model, model.get("models"), request.model);
@@ -281,10 +293,18 @@ function render({ model, el }) {
     progress.value = result.progress;
     note.textContent = result.note;
     fillOptions(controls.layer, model.get("layers"), result.histogram.layer);
-    drawHistogram(bars, result.histogram);
-    summary.textContent = result.histogram.summary;
-    drawFrontier(points, model.get("visited"), result.point, result.dense_size_bytes, choose);
-    drawTable(tableBody, rows, model.get("visited"), result.point, choose);
+    const visited = model.get("visited");
+    const { point, histogram } = result;
+    // Painting takes a core from the measurement, so a chart is drawn again only when it changes.
+    changed("weights", [result.model, result.setting, histogram.layer], () => {
+      drawHistogram(bars, histogram);
+      summary.textContent = histogram.summary;
+    });
+    changed("points", [result.model, point.setting, point.accuracy, point.low, visited], () =>
+      drawFrontier(points, visited, point, result.dense_size_bytes, choose),
+    );
+    describeFrontier(points, visited, point);
+    drawTable(tableBody, rows, visited, point, choose);
     if (perClass.open) drawClasses(classes, result.classes);
     root.dataset.model = result.model;
     dim();
