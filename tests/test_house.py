@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pip._internal.models.index import PyPI
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -17,15 +18,17 @@ HEAVY = [
     *("ipywidgets", "anywidget", "IPython", "matplotlib", "scipy", "numpy"),
 ]
 
-# Written in two parts, so that this file passes its own test.
-INDEX_HOSTS = [
-    "pypi" + ".org",
-    "pythonhosted" + ".org",
-    "download.pytorch" + ".org",
-    "registry.npmjs" + ".org",
-    "conda.anaconda" + ".org",
+# pip knows the hosts of its index; the others show themselves by how a file points to any index at all.
+INDEX_HOSTS = [PyPI.netloc, PyPI.file_storage_domain]
+INDEX_SETTINGS = [
+    "index" + "-url",
+    "find" + "-links",
+    "trusted" + "-host",
+    "registry" + "=http",
+    '"resolved' + '":',
 ]
 
+# Written in two parts, so that this file passes its own test.
 MACHINE_PATHS = ["/home" + "/", "/Users" + "/", "/root" + "/"]
 
 NOT_OURS = [".git", ".venv", "node_modules", "runs", "build", "dist", "__pycache__", "*.egg-info", ".*_cache"]
@@ -87,7 +90,7 @@ def test_no_file_names_a_package_index() -> None:
     found = [
         f"{path.relative_to(ROOT)} names {host}"
         for path in text_files()
-        for host in INDEX_HOSTS
+        for host in [*INDEX_HOSTS, *INDEX_SETTINGS]
         if host in path.read_text(encoding="utf-8", errors="replace")
     ]
     assert found == []

@@ -28,8 +28,10 @@ def test_every_setting_is_a_plain_value_in_the_record() -> None:
 
 
 def test_the_ends_of_the_ranges_are_allowed() -> None:
-    TrainingConfig(epochs=1, batch_size=1, weight_decay=0, warmup_epochs=0, averaging=0)
-    TrainingConfig(warmup_epochs=50, averaging=0.9999, learning_rate=1e-9)
+    lowest = TrainingConfig(epochs=1, batch_size=1, weight_decay=0, warmup_epochs=0, averaging=0)
+    assert (lowest.epochs, lowest.batch_size, lowest.warmup_epochs, lowest.averaging) == (1, 1, 0, 0)
+    highest = TrainingConfig(warmup_epochs=50, averaging=0.9999, learning_rate=1e-9)
+    assert (highest.warmup_epochs, highest.averaging, highest.learning_rate) == (50, 0.9999, 1e-9)
 
 
 @pytest.mark.parametrize(
