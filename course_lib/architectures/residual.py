@@ -1,9 +1,9 @@
 """Residual network for small images (He et al., 2016), the course's teacher.
 
 Basic blocks, y = ReLU(x + F(x)), where F is conv 3×3 → BN → ReLU → conv 3×3 → BN, and x passes a strided 1×1
-convolution where the shape changes (their option B). As in their ImageNet networks a pooled stem comes first:
-one convolution at full resolution, then a max pooling that halves it. Left out: bottleneck blocks, which pay
-only in much deeper networks.
+convolution where the shape changes (their option B). As in their CIFAR networks the stem is a single
+convolution and the first blocks work at full resolution. Left out: bottleneck blocks, which pay only in much
+deeper networks.
 """
 
 from torch import Tensor, nn
@@ -36,19 +36,19 @@ class BasicBlock(nn.Module):
 
 
 class ResidualNet(nn.Module):
-    """Pooled stem, basic blocks, global average, linear classifier: (N, 1, H, W) → (N, num_classes) scores.
+    """Stem, basic blocks, global average, linear classifier: (N, 1, H, W) → (N, num_classes) scores.
 
     Parameters
     ----------
     stem_channels
-        Channels after the first convolution, at full resolution; the pooling then halves it.
+        Channels after the first convolution, which keeps the resolution.
     blocks
         (out_channels, stride) of each basic block.
     """
 
     def __init__(self, stem_channels: int, blocks: tuple[tuple[int, int], ...], num_classes: int) -> None:
         super().__init__()
-        self.stem = nn.Sequential(conv_bn(1, stem_channels, 3), nn.ReLU(), nn.MaxPool2d(2))
+        self.stem = nn.Sequential(conv_bn(1, stem_channels, 3), nn.ReLU())
         layers = []
         channels = stem_channels
         for out_channels, stride in blocks:
@@ -65,5 +65,5 @@ class ResidualNet(nn.Module):
 
 @register_model("residual")
 def residual(num_classes: int = 10) -> ResidualNet:
-    """The teacher of the zoo: four blocks, 32 to 128 channels."""
-    return ResidualNet(32, ((32, 1), (64, 2), (64, 1), (128, 2)), num_classes)
+    """The teacher of the zoo: five blocks, 16 to 64 channels."""
+    return ResidualNet(16, ((16, 1), (32, 2), (32, 1), (64, 2), (64, 1)), num_classes)

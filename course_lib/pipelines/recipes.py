@@ -5,7 +5,7 @@ from course_lib.training import Augmentation, TrainingConfig
 RECIPES: dict[str, TrainingConfig] = {
     "depthwise": TrainingConfig(epochs=40, weight_decay=1e-4, averaging=0.999, seed=1),
     "residual": TrainingConfig(
-        epochs=22, weight_decay=5e-4, averaging=0.999, augmentation=Augmentation(erase=0.3), seed=1
+        epochs=75, weight_decay=5e-4, averaging=0.999, augmentation=Augmentation(erase=0.3), seed=1
     ),
     "plain_conv": TrainingConfig(epochs=24, weight_decay=5e-4, averaging=0.999, seed=1),
     "tiny": TrainingConfig(epochs=24, weight_decay=5e-5, averaging=0.999, seed=1),

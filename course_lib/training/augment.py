@@ -73,8 +73,9 @@ def _erase(images: Tensor, probability: float, generator: torch.Generator) -> Te
     chosen = _uniform(images, generator) < probability
     side = 0.25 + 0.25 * _uniform(images, generator)
     top, left = _uniform(images, generator) * (1 - side), _uniform(images, generator) * (1 - side)
-    y = torch.arange(height, device=images.device) / height
-    x = torch.arange(width, device=images.device) / width
+    # The middles of the pixels: their edges would leave the first row and column out of every hole.
+    y = (torch.arange(height, device=images.device) + 0.5) / height
+    x = (torch.arange(width, device=images.device) + 0.5) / width
     in_rows = (y >= top[:, None]) & (y < (top + side)[:, None])
     in_columns = (x >= left[:, None]) & (x < (left + side)[:, None])
     hole = in_rows[:, :, None] & in_columns[:, None, :] & chosen[:, None, None]

@@ -10,6 +10,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,14 @@ from course_lib.reproducibility import torch_generator, write_atomically
 from course_lib.training.augment import augment
 from course_lib.training.config import TrainingConfig
 from course_lib.training.evaluate import Examples, accuracy
+
+Loss: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Scores, labels, and the pictures that the scores are for → the mean loss, a scalar."""
+
+
+def cross_entropy(scores: Tensor, labels: Tensor, pictures: Tensor) -> Tensor:
+    """Return the mean cross-entropy of the scores against the labels."""
+    return F.cross_entropy(scores, labels)
 
 
 @dataclass(frozen=True)
@@ -47,16 +56,19 @@ def fit(
     validation: Examples,
     config: TrainingConfig,
     *,
+    loss_function: Loss = cross_entropy,
     device: str = "cpu",
     checkpoint: Path | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> TrainingRun:
-    """Train a model with cross-entropy and return its averaged version.
+    """Train a model and return its averaged version.
 
     Parameters
     ----------
     model
         Trained in place.
+    loss_function
+        What is minimized; given the pictures as well, it may compare with what another model says to them.
     checkpoint
         Where to keep the state after each epoch; when the file exists the run continues from it.
     on_epoch
@@ -86,7 +98,7 @@ def fit(
                 group["lr"] = rate
             pictures = augment(inputs[batch], config.augmentation, generator)
             pictures = pictures.contiguous(memory_format=torch.channels_last)
-            loss = F.cross_entropy(model(pictures), labels[batch])
+            loss = loss_function(model(pictures), labels[batch], pictures)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

@@ -52,13 +52,13 @@ def test_a_block_is_torchvisions(out_channels: int, stride: int) -> None:
         torch.testing.assert_close(ours.train(mode)(x), theirs.train(mode)(x))
 
 
-def test_the_stem_pools_and_the_blocks_follow_their_strides() -> None:
+def test_the_stem_keeps_the_size_and_the_blocks_follow_their_strides() -> None:
     net = ResidualNet(4, ((4, 1), (6, 2)), num_classes=3)
     seen = []
     net.blocks.register_forward_hook(
         lambda module, inputs, output: seen.extend([inputs[0].shape, output.shape])
     )
     assert net(torch.zeros(2, 1, 28, 28)).shape == (2, 3)
-    assert [tuple(shape) for shape in seen] == [(2, 4, 14, 14), (2, 6, 7, 7)]
+    assert [tuple(shape) for shape in seen] == [(2, 4, 28, 28), (2, 6, 14, 14)]
     with pytest.raises(RuntimeError, match="to have 1 channels, but got 3 channels"):
         net(torch.zeros(2, 3, 28, 28))

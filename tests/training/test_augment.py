@@ -108,8 +108,8 @@ def slowly(images: np.ndarray, config: Augmentation, generator: torch.Generator)
         moved = padded[:, y : y + height, x : x + width].copy()
         if chosen[n] < config.erase:
             start_y, start_x = top[n] * (1 - side[n]), left[n] * (1 - side[n])
-            rows = [i for i in range(height) if start_y <= i / height < start_y + side[n]]
-            columns = [i for i in range(width) if start_x <= i / width < start_x + side[n]]
+            rows = [i for i in range(height) if start_y <= (i + 0.5) / height < start_y + side[n]]
+            columns = [i for i in range(width) if start_x <= (i + 0.5) / width < start_x + side[n]]
             moved[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = 0
         result.append(moved)
     return np.stack(result)

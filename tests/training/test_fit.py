@@ -127,6 +127,18 @@ def slowly(model: nn.Module, train: Examples, config: TrainingConfig) -> nn.Modu
     return result
 
 
+def test_another_loss_sees_the_pictures_that_were_scored(make_net: Factory, examples: Examples) -> None:
+    net = make_net()
+
+    def loss_function(scores: torch.Tensor, labels: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
+        assert len(scores) == len(labels) == len(pictures)
+        assert torch.equal(scores, copy.deepcopy(net)(pictures))
+        return F.cross_entropy(scores, labels)
+
+    run = fit(net, examples, examples, CONFIG, loss_function=loss_function)
+    assert same_weights(run.model, fit(make_net(), examples, examples, CONFIG).model)
+
+
 @pytest.mark.parametrize("averaging", [0.0, 0.8])
 def test_it_agrees_with_a_plain_loop(make_net: Factory, examples: Examples, averaging: float) -> None:
     config = replace(CONFIG, averaging=averaging)
