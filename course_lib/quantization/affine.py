@@ -11,125 +11,153 @@ x / S = [−115.9, −46.4, 0, 69.5, 139.1] gives q = [0, 70, 116, 186, 255].
 (Cutting the fraction off instead of rounding would give 185 for 1.5.)
 
 The same code takes NumPy arrays and torch tensors, and computes in float32 as runtimes do, with equal
-results. Left out: straight-through gradients, groups within a channel, and ranges learnt from data.
+results. Left out: straight-through gradients, and ranges learnt from data (`calibration` observes those).
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from dataclasses import replace
+from typing import Any
 
+import array_api_compat.numpy
 from array_api_compat import array_namespace
 
 from course_lib.errors import ModelError, SettingError
-from course_lib.quantization.granularity import Granularity
+from course_lib.quantization.granularity import Granularity, PerGroup
+from course_lib.quantization.grid import MAX_BITS, MIN_BITS, Array, QParams, integer_range
 
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
+__all__ = [
+    "MAX_BITS",
+    "MAX_MAGNITUDE",
+    "MIN_BITS",
+    "Array",
+    "QParams",
+    "choose_qparams",
+    "choose_qparams_from_range",
+    "dequantize",
+    "fake_quantize",
+    "integer_range",
+    "quantize",
+]
 
-Array = TypeVar("Array", "np.ndarray[Any, Any]", "torch.Tensor")
-
-MIN_BITS, MAX_BITS = 2, 16
 MAX_MAGNITUDE = 1e38
 """The largest |x| that gets a scale: beyond it, max − min may not fit in float32."""
 
 
-@dataclass(frozen=True, eq=False)
-class QParams(Generic[Array]):
-    """The grid of an affine quantizer.
-
-    Parameters
-    ----------
-    scale
-        S > 0, float32; as many dimensions as the tensor, 1 along every axis that shares a scale.
-    zero_point
-        Z, the code of 0.0, int32; same shape as ``scale``.
-    quant_min, quant_max
-        The lowest and the highest code, both included.
-    """
-
-    scale: Array
-    zero_point: Array
-    quant_min: int
-    quant_max: int
-
-    @property
-    def bits(self) -> int:
-        """Bits that one code takes."""
-        return (self.quant_max - self.quant_min).bit_length()
-
-
-def integer_range(bits: int, *, signed: bool, narrow_range: bool = False) -> tuple[int, int]:
-    """Return the lowest and the highest integer of a format.
-
-    Unsigned: [0, 2^b − 1]. Signed: [−2^(b−1), 2^(b−1) − 1]. ``narrow_range`` gives up the lowest code, which
-    makes a signed range symmetric: int8 becomes [−127, 127].
-
-    Parameters
-    ----------
-    bits
-        Bit width b, 2 to 16.
-
-    Raises
-    ------
-    SettingError
-        If ``bits`` is not a whole number from 2 to 16.
-    """
-    if bits not in range(MIN_BITS, MAX_BITS + 1):
-        raise SettingError(
-            f"bits is {bits!r}, but quantization takes a whole number from {MIN_BITS} to {MAX_BITS}; "
-            "try bits=8, and leave the values as they are for 32-bit floats."
-        )
-    lowest = -(2 ** (int(bits) - 1)) if signed else 0
-    return lowest + int(narrow_range), lowest + 2 ** int(bits) - 1
-
-
-def choose_qparams(x: Array, bits: int, *, symmetric: bool, granularity: Granularity) -> QParams[Array]:
-    """Fit the grid to the range of ``x`` (min-max).
-
-    Asymmetric (unsigned codes): S = (max − min) / (2^b − 1) and Z = −round(min / S), where the range is first
-    widened to contain 0. Symmetric (signed codes, narrow range): S = max|x| / (2^(b−1) − 1) and Z = 0. Either
-    way 0.0 lies exactly on the grid, so that padding and pruned weights stay zero.
-
-    A range of zero width (all values 0.0) gets S = 1. A range so narrow that S would fall below the smallest
-    normal float32, 1.2e-38, gets that number.
+def choose_qparams(
+    x: Array,
+    bits: int,
+    *,
+    symmetric: bool,
+    granularity: Granularity,
+    narrow_range: bool | None = None,
+    signed: bool | None = None,
+) -> QParams[Array]:
+    """Fit the grid to the range of ``x`` (min-max), as `choose_qparams_from_range` does to a given range.
 
     Parameters
     ----------
     x
         Any shape, at least one value, all finite.
-    bits
-        Bit width b, 2 to 16.
+    bits, symmetric, narrow_range, signed
+        As for `choose_qparams_from_range`.
+    granularity
+        Which values share a scale.
 
     Raises
     ------
     SettingError
-        If ``bits`` is out of range or ``x`` lacks the granularity's axis.
+        If ``bits`` is out of range, or ``x`` lacks the granularity's axis or does not divide into its groups.
     ModelError
         If ``x`` is empty, or holds NaN, infinite values, or values beyond ±1e38.
     """
     xp = array_namespace(x)
     if hasattr(x, "detach"):  # a torch parameter: its grid is a constant to autograd
         x = x.detach()
-    quant_min, quant_max = integer_range(bits, signed=symmetric, narrow_range=symmetric)
-    axes = granularity.shared_axes(x.ndim)
+    integer_range(bits, signed=symmetric)  # a width that does not exist is refused before x is read
     if 0 in x.shape:
         raise ModelError(
             f"A tensor of shape {tuple(x.shape)} has no values to fit a scale to; "
             "leave empty tensors out before calling choose_qparams."
         )
     x = xp.astype(x, xp.float32, copy=False)
-    low = xp.minimum(xp.min(x, axis=axes, keepdims=True), 0.0)
-    high = xp.maximum(xp.max(x, axis=axes, keepdims=True), 0.0)
+    if isinstance(granularity, PerGroup):
+        groups = granularity.split(x)
+        low, high = xp.min(groups, axis=-1), xp.max(groups, axis=-1)
+    else:
+        axes = granularity.shared_axes(x.ndim)
+        low, high = xp.min(x, axis=axes, keepdims=True), xp.max(x, axis=axes, keepdims=True)
     if not xp.all(xp.maximum(-low, high) <= MAX_MAGNITUDE):  # false for NaN too
         raise ModelError(
             f"These values hold NaN or infinite numbers, or some beyond ±{MAX_MAGNITUDE:.0e}, and no scale "
             "fits them; repair them first, for example with torch.nan_to_num or numpy.nan_to_num."
         )
-    width = xp.maximum(-low, high) if symmetric else high - low
+    qparams: QParams[Array] = choose_qparams_from_range(
+        low, high, bits, symmetric=symmetric, narrow_range=narrow_range, signed=signed
+    )
+    if isinstance(granularity, PerGroup):
+        return replace(qparams, group_size=granularity.group_size, group_axis=granularity.axis)
+    return qparams
+
+
+def choose_qparams_from_range(
+    low: Any,
+    high: Any,
+    bits: int,
+    *,
+    symmetric: bool,
+    narrow_range: bool | None = None,
+    signed: bool | None = None,
+) -> QParams[Any]:
+    """Fit the grid to ranges from ``low`` to ``high``, each first widened to contain 0.
+
+    Asymmetric: S = (high − low) / (quant_max − quant_min) and Z = quant_min − round(low / S). Symmetric:
+    S = max(−low, high) / (2^(b−1) − 1) and Z = 0, or 2^(b−1) for unsigned codes. Either way 0.0 lies exactly
+    on the grid, so that padding and pruned weights stay zero.
+
+    A range of zero width (all values 0.0) gets S = 1. A range so narrow that S would fall below the smallest
+    normal float32, 1.2e-38, gets that number.
+
+    Parameters
+    ----------
+    low, high
+        Numbers, or NumPy arrays or torch tensors of shapes that broadcast to the shape of the scale. Numbers
+        give NumPy scales of shape ().
+    bits
+        Bit width b, 2 to 16.
+    symmetric
+        Whether 0.0 lies in the middle of the grid.
+    narrow_range
+        Whether the lowest code stays unused; None gives it up where the grid is symmetric.
+    signed
+        Whether the codes are signed integers; None takes signed ones where the grid is symmetric. Runtimes
+        that want int8 activations with a zero point take ``symmetric=False, signed=True``: [−128, 127].
+
+    Raises
+    ------
+    SettingError
+        If ``bits`` is out of range, or a range is not made of finite numbers within ±1e38, low first.
+    """
+    quant_min, quant_max = integer_range(
+        bits,
+        signed=symmetric if signed is None else signed,
+        narrow_range=symmetric if narrow_range is None else narrow_range,
+    )
+    arrays = [bound for bound in (low, high) if hasattr(bound, "shape")]
+    xp = array_namespace(*arrays) if arrays else array_api_compat.numpy
+    low, high = xp.asarray(low), xp.asarray(high)
+    finite = xp.isfinite(low) & (low >= -MAX_MAGNITUDE) & xp.isfinite(high) & (high <= MAX_MAGNITUDE)
+    if not xp.all(finite & (low <= high)):
+        raise SettingError(
+            f"A range from {float(xp.min(low))} to {float(xp.max(high))} has no grid; give finite numbers "
+            f"within ±{MAX_MAGNITUDE:.0e}, with low not above high."
+        )
+    low = xp.minimum(xp.astype(low, xp.float32), 0.0)
+    high = xp.maximum(xp.astype(high, xp.float32), 0.0)
+    half = 2 ** (int(bits) - 1) - 1
+    width, steps = (xp.maximum(-low, high), half) if symmetric else (high - low, quant_max - quant_min)
     smallest = xp.finfo(xp.float32).smallest_normal
-    scale = xp.where(width == 0, 1.0, xp.maximum(width / quant_max, smallest))
-    zero_point = xp.zeros_like(scale) if symmetric else -xp.round(low / scale)
-    return QParams(scale, xp.astype(zero_point, xp.int32), quant_min, quant_max)
+    scale = xp.where(width == 0, 1.0, xp.maximum(width / steps, smallest))
+    zero_point = xp.full_like(scale, quant_max - half) if symmetric else quant_min - xp.round(low / scale)
+    return QParams(scale, xp.asarray(xp.astype(zero_point, xp.int32)), quant_min, quant_max)
 
 
 def quantize(x: Array, qparams: QParams[Array]) -> Array:
@@ -140,7 +168,7 @@ def quantize(x: Array, qparams: QParams[Array]) -> Array:
     Raises
     ------
     ModelError
-        If ``x`` holds NaN, for which there is no code.
+        If ``x`` holds NaN, for which there is no code, or the groups of ``qparams`` do not fit its shape.
     """
     xp = array_namespace(x)
     x = xp.astype(x, xp.float32, copy=False)
@@ -149,8 +177,9 @@ def quantize(x: Array, qparams: QParams[Array]) -> Array:
             "These values hold NaN, which has no integer code; repair them first, for example with "
             "torch.nan_to_num or numpy.nan_to_num."
         )
-    codes = xp.round(x / qparams.scale) + xp.astype(qparams.zero_point, xp.float32)
-    codes = xp.minimum(xp.maximum(codes, qparams.quant_min), qparams.quant_max)
+    grid = qparams.expanded(x.shape)
+    codes = xp.round(x / grid.scale) + xp.astype(grid.zero_point, xp.float32)
+    codes = xp.minimum(xp.maximum(codes, grid.quant_min), grid.quant_max)
     q: Array = xp.astype(codes, xp.int32)
     return q
 
@@ -158,7 +187,8 @@ def quantize(x: Array, qparams: QParams[Array]) -> Array:
 def dequantize(q: Array, qparams: QParams[Array]) -> Array:
     """Return the real numbers S · (q − Z) that the codes stand for, as float32, in the shape of ``q``."""
     xp = array_namespace(q)
-    x: Array = qparams.scale * xp.astype(q - qparams.zero_point, xp.float32)
+    grid = qparams.expanded(q.shape)
+    x: Array = grid.scale * xp.astype(q - grid.zero_point, xp.float32)
     return x
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from course_lib.errors import SettingError
-from course_lib.quantization.affine import QParams
+from course_lib.quantization.grid import QParams
 from course_lib.quantization.packing import pack_bits, packed_bytes, unpack_bits
 from course_lib.registry import look_up
 
@@ -126,7 +126,7 @@ def decode(encoded: EncodedTensor) -> NDArray:
         flat: NDArray = np.zeros(count, np.float32)
         flat[where] = stored.view("<f4")
     else:
-        zero_point = np.asarray(encoded.qparams.zero_point, np.int32)
+        zero_point = np.asarray(encoded.qparams.expanded(encoded.shape).zero_point, np.int32)
         flat = np.broadcast_to(zero_point, encoded.shape).flatten()
         flat[where] = stored.astype(np.int32) + encoded.qparams.quant_min
     return flat.reshape(encoded.shape)
@@ -169,7 +169,7 @@ def _unsigned_codes(values: Any, qparams: QParams[Any] | None) -> tuple[NDArray,
             f"These codes go from {lowest} to {highest}, but their grid has {qparams.quant_min} to "
             f"{qparams.quant_max}; pass the qparams that they were quantized with."
         )
-    nonzero = array != np.asarray(qparams.zero_point)
+    nonzero = array != np.asarray(qparams.expanded(array.shape).zero_point)
     return (array.astype(np.int32) - qparams.quant_min).reshape(-1), nonzero.reshape(-1)
 
 

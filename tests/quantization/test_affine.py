@@ -18,6 +18,7 @@ from course_lib.quantization import (
     PerTensor,
     QParams,
     choose_qparams,
+    choose_qparams_from_range,
     dequantize,
     fake_quantize,
     integer_range,
@@ -112,6 +113,102 @@ def test_integer_ranges(bits, signed, narrow_range, expected):
 @given(bit_widths, st.booleans())
 def test_codes_of_b_bits_take_b_bits(bits, symmetric):
     assert fit([-1.0, 1.0], bits, symmetric)[1].bits == bits
+
+
+# Given ranges, narrow ranges, and the sign of the codes
+
+
+@pytest.mark.parametrize(
+    ("symmetric", "narrow_range", "signed", "quant_min", "quant_max", "scale", "zero_point"),
+    [
+        (True, None, None, -127, 127, 2.54 / 127, 0),
+        (True, False, None, -128, 127, 2.54 / 127, 0),
+        (True, None, False, 1, 255, 2.54 / 127, 128),
+        (True, False, False, 0, 255, 2.54 / 127, 128),
+        (False, None, None, 0, 255, 3.81 / 255, 85),
+        (False, True, None, 1, 255, 3.81 / 254, 86),
+        (False, None, True, -128, 127, 3.81 / 255, -43),
+        (False, True, True, -127, 127, 3.81 / 254, -42),
+    ],
+)
+def test_grids_of_a_given_range_by_hand(
+    symmetric, narrow_range, signed, quant_min, quant_max, scale, zero_point
+):
+    # asymmetric: 3.81 / 255 = 0.014941 and 1.27 / 0.014941 = 85; 3.81 / 254 = 0.015 and 1.27 / 0.015 = 84.7
+    qparams = choose_qparams_from_range(
+        -1.27, 2.54, 8, symmetric=symmetric, narrow_range=narrow_range, signed=signed
+    )
+    assert (qparams.quant_min, qparams.quant_max) == (quant_min, quant_max)
+    assert qparams.scale == pytest.approx(scale, rel=1e-6)
+    assert qparams.zero_point == zero_point
+    assert qparams.scale.dtype == np.float32
+    assert qparams.zero_point.dtype == np.int32
+    assert qparams.scale.shape == qparams.zero_point.shape == ()
+
+
+def test_numbers_arrays_and_tensors_give_the_same_grids():
+    low, high = np.asarray([[-1.0], [0.5], [0.0]]), np.asarray([[2.0], [3.0], [0.0]])
+    ours = choose_qparams_from_range(low, high, 4, symmetric=False)
+    theirs = choose_qparams_from_range(torch.from_numpy(low), torch.from_numpy(high), 4, symmetric=False)
+    assert ours.scale.shape == (3, 1)
+    assert (theirs.scale.numpy() == ours.scale).all()
+    assert (theirs.zero_point.numpy() == ours.zero_point).all()
+    for i in range(3):
+        alone = choose_qparams_from_range(low[i, 0], high[i, 0], 4, symmetric=False)
+        assert (alone.scale, alone.zero_point) == (ours.scale[i], ours.zero_point[i])
+    assert choose_qparams_from_range(-1.0, high, 4, symmetric=True).scale.shape == (3, 1)
+
+
+@given(tensors, bit_widths, st.booleans(), granularities, st.sampled_from([None, True, False]))
+def test_the_range_of_a_tensor_gives_the_grid_of_the_tensor(x, bits, symmetric, granularity, narrow_range):
+    axes = granularity.shared_axes(x.ndim)
+    low, high = x.min(axis=axes, keepdims=True), x.max(axis=axes, keepdims=True)
+    ours = choose_qparams_from_range(low, high, bits, symmetric=symmetric, narrow_range=narrow_range)
+    theirs = choose_qparams(x, bits, symmetric=symmetric, granularity=granularity, narrow_range=narrow_range)
+    assert (ours.scale == theirs.scale).all()
+    assert (ours.zero_point == theirs.zero_point).all()
+
+
+@given(tensors, bit_widths, st.booleans(), st.booleans(), st.booleans())
+def test_every_kind_of_grid_keeps_zero_and_half_a_step(x, bits, symmetric, narrow_range, signed):
+    qparams = choose_qparams(
+        x, bits, symmetric=symmetric, granularity=PerTensor(), narrow_range=narrow_range, signed=signed
+    )
+    assert (fake_quantize(np.zeros_like(x), qparams) == 0).all()
+    assert qparams.quant_min <= qparams.zero_point.item() <= qparams.quant_max
+    error = np.abs(x.astype(np.float64) - fake_quantize(x, qparams))
+    assert (error <= (0.5 + 2.0**bits * 2**-23) * qparams.scale).all()
+
+
+def test_the_sign_of_the_codes_moves_them_and_nothing_else():
+    x = np.random.default_rng(0).normal(size=1000).astype(np.float32)
+    for symmetric in (True, False):
+        signed, unsigned = (
+            choose_qparams(x, 8, symmetric=symmetric, granularity=PerTensor(), signed=signed)
+            for signed in (True, False)
+        )
+        assert (quantize(x, unsigned) - quantize(x, signed) == 128).all()
+        assert (fake_quantize(x, unsigned) == fake_quantize(x, signed)).all()
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        (1.0, -1.0),
+        (np.nan, 1.0),
+        (0.0, np.inf),
+        (-2e38, 0.0),
+        (np.asarray([0.0, 2.0]), np.asarray([1.0, 1.0])),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_range_that_is_none_is_refused(low, high):
+    with pytest.raises(SettingError) as error:
+        choose_qparams_from_range(low, high, 8, symmetric=False)
+    assert str(error.value) == (
+        f"A range from {float(np.min(low))} to {float(np.max(high))} has no grid; give finite numbers within "
+        "±1e+38, with low not above high."
+    )
 
 
 # Degenerate ranges
