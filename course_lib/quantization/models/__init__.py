@@ -1,0 +1,1 @@
+"""Quantization of whole PyTorch models: ranges, rounding, training and the choice of bits, layer by layer."""
