@@ -6,6 +6,7 @@ the exporter. torch is imported only where something is really exported.
 """
 
 import hashlib
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 ModelSource: TypeAlias = "str | PathLike[str] | nn.Module"
 
 ZOO_INPUT = (1, 28, 28)
+_EXPORTING = threading.Lock()
+"""The exporter is not made for two threads, and a notebook may open two explorers at once."""
+
 EXPORTERS = ("edge-ai-course", "torch", "onnx", "onnxscript")
 
 
@@ -107,4 +111,5 @@ def _export(model: "nn.Module", input_shape: Sequence[int]) -> bytes:
 
     from course_lib.export.onnx_export import build_onnx
 
-    return build_onnx(model, torch.zeros(1, *input_shape))
+    with _EXPORTING:
+        return build_onnx(model, torch.zeros(1, *input_shape))

@@ -5,6 +5,7 @@ Charts need matplotlib, which a dashboard can do without: import them from ``cou
 
 from course_lib.widgets.compression_explorer import CompressionExplorer
 from course_lib.widgets.prediction import Prediction
+from course_lib.widgets.quantizer_explorer import QuantizerExplorer
 from course_lib.widgets.source import show_source
 
-__all__ = ["CompressionExplorer", "Prediction", "show_source"]
+__all__ = ["CompressionExplorer", "Prediction", "QuantizerExplorer", "show_source"]

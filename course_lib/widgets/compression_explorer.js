@@ -1,41 +1,5 @@
-// The view of the compression explorer. It sends the controls' position and draws what comes back:
-// every number arrives measured and in words; the only arithmetic here is where a mark lies on a chart.
-
-const SVG = "http://www.w3.org/2000/svg";
-
-function html(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
-function mark(tag, attributes, title) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  if (title) node.append(Object.assign(document.createElementNS(SVG, "title"), { textContent: title }));
-  return node;
-}
-
-function text(content, x, y, anchor = "middle") {
-  const node = mark("text", { x, y, "text-anchor": anchor });
-  node.textContent = content;
-  return node;
-}
-
-async function copy(words) {
-  try {
-    await navigator.clipboard.writeText(words);
-  } catch {
-    // Pages that are neither local nor encrypted have no clipboard; selecting and copying still works.
-    const area = html("textarea", { "aria-hidden": "true" });
-    area.value = words;
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-  }
-}
+// The view of the compression explorer; it stands behind page.js. Every number arrives measured and in words:
+// the only arithmetic here is where a mark lies on a chart.
 
 const TILES = [
   ["accuracy", "Accuracy"],
@@ -45,38 +9,33 @@ const TILES = [
 ];
 
 function buildControls(model) {
-  // Several explorers may share a page, and each loads this file for itself: a counter would repeat.
-  const prefix = `ce${Math.random().toString(36).slice(2)}`;
-  const label = (id, words) => html("label", { for: `${prefix}-${id}` }, words);
-  const slider = (id, max) => html("input", { id: `${prefix}-${id}`, type: "range", min: 0, max, step: 1 });
-  const check = (id) => html("input", { id: `${prefix}-${id}`, type: "checkbox" });
+  const { label, select, slider, check } = controlMakers();
   const controls = {
-    model: html("select", { id: `${prefix}-model` }),
-    layer: html("select", { id: `${prefix}-layer` }),
+    model: select("model"),
+    layer: select("layer"),
     sparsity: slider("sparsity", 99),
     bits: slider("bits", model.get("bit_choices").length - 1),
     symmetric: check("symmetric"),
     per_channel: check("per_channel"),
   };
-  // JupyterLab would take the arrow keys of a focused element for commands of its own.
-  for (const control of Object.values(controls)) control.dataset.lmSuppressShortcuts = "true";
+  keepKeys(Object.values(controls));
   const shown = { sparsity: html("output"), bits: html("output") };
   const buttons = {
-    reset: html("button", { type: "button", title: "Back to the dense 32-bit model" }, "Reset"),
-    copy: html("button", { type: "button", title: "Copy Python that computes this setting" }, "Copy as code"),
-    save: html("button", { type: "button", title: "Download all visited settings" }, "Export CSV"),
+    reset: button("Reset", "Back to the dense 32-bit model"),
+    copy: copyButton(model),
+    save: button("Export CSV", "Download all visited settings"),
   };
   const box = html(
     "div",
     { class: "ce-controls" },
-    html("div", { class: "ce-field" }, label("model", "Model"), controls.model),
-    html("div", { class: "ce-field ce-wide" }, label("sparsity", "Sparsity"), controls.sparsity, shown.sparsity),
-    html("div", { class: "ce-field ce-wide" }, label("bits", "Weight bits"), controls.bits, shown.bits),
-    html("div", { class: "ce-field" }, controls.symmetric, label("symmetric", "Symmetric")),
-    html("div", { class: "ce-field" }, controls.per_channel, label("per_channel", "A scale per channel")),
+    field(label("model", "Model"), controls.model),
+    wideField(label("sparsity", "Sparsity"), controls.sparsity, shown.sparsity),
+    wideField(label("bits", "Weight bits"), controls.bits, shown.bits),
+    field(controls.symmetric, label("symmetric", "Symmetric")),
+    field(controls.per_channel, label("per_channel", "A scale per channel")),
     html("div", { class: "ce-field ce-buttons" }, buttons.reset, buttons.copy, buttons.save),
   );
-  const layerField = html("div", { class: "ce-field" }, label("layer", "Layer"), controls.layer);
+  const layerField = field(label("layer", "Layer"), controls.layer);
   return { box, controls, shown, buttons, layerField };
 }
 
@@ -187,22 +146,9 @@ function drawClasses(list, classes) {
   list.replaceChildren(...(rows.length ? rows : [html("li", {}, "Known when all images are done.")]));
 }
 
-function fillOptions(select, names, chosen) {
-  if (select.dataset.names !== names.join("|")) {
-    select.dataset.names = names.join("|");
-    select.replaceChildren(...names.map((name) => html("option", { value: name }, name)));
-  }
-  select.value = chosen;
-}
-
 function render({ model, el }) {
   const { box, controls, shown, buttons, layerField } = buildControls(model);
-  const tiles = {};
-  const tileRow = html("div", { class: "ce-tiles", role: "group", "aria-label": "Measured" });
-  for (const [key, title] of TILES) {
-    tiles[key] = { value: html("strong", { "data-field": key }, "…"), detail: html("small") };
-    tileRow.append(html("div", { class: "ce-tile" }, html("span", {}, title), tiles[key].value, tiles[key].detail));
-  }
+  const tiles = tileRow(TILES);
   const progress = html("progress", { max: 1, value: 0, "aria-label": "Share of the test set done" });
   const status = html("p", { class: "ce-status", role: "status" });
   const error = html("p", { class: "ce-error", role: "alert" });
@@ -223,7 +169,7 @@ function render({ model, el }) {
     box,
     progress,
     now,
-    tileRow,
+    tiles.row,
     announced,
     error,
     status,
@@ -241,14 +187,9 @@ function render({ model, el }) {
 
   const bitChoices = model.get("bit_choices");
   const rows = new Map();
-  const drawn = {};
+  const changed = onlyChanges();
+  const send = sender(model, root);
   let showing = -1;
-
-  function changed(name, content, action) {
-    const now = JSON.stringify(content);
-    if (drawn[name] !== now) action();
-    drawn[name] = now;
-  }
 
   function moveControls(request) {
     fillOptions(controls.model, model.get("models"), request.model);
@@ -268,13 +209,6 @@ function render({ model, el }) {
     controls.symmetric.disabled = controls.per_channel.disabled = bits === 32;
   }
 
-  function send(change) {
-    const request = model.get("request");
-    root.dataset.sent = request.generation + 1;
-    model.set("request", { ...request, ...change, generation: request.generation + 1 });
-    model.save_changes();
-  }
-
   function choose(setting) {
     send(setting);
     moveControls(model.get("request"));
@@ -284,10 +218,7 @@ function render({ model, el }) {
     const result = model.get("result");
     if (result.generation === undefined || result.generation < showing) return;
     showing = result.generation;
-    for (const [key] of TILES) {
-      tiles[key].value.textContent = result.tiles[key].value;
-      tiles[key].detail.textContent = result.tiles[key].detail;
-    }
+    tiles.show(result.tiles);
     now.textContent = `${result.model}: ${result.label}`;
     if (result.exact) announced.textContent = `${result.label}: ${result.point.cells.join(", ")}`;
     progress.value = result.progress;
@@ -295,7 +226,6 @@ function render({ model, el }) {
     fillOptions(controls.layer, model.get("layers"), result.histogram.layer);
     const visited = model.get("visited");
     const { point, histogram } = result;
-    // Painting takes a core from the measurement, so a chart is drawn again only when it changes.
     changed("weights", [result.model, result.setting, histogram.layer], () => {
       drawHistogram(bars, histogram);
       summary.textContent = histogram.summary;
@@ -336,11 +266,6 @@ function render({ model, el }) {
   buttons.reset.addEventListener("click", () => choose({ sparsity: 0, bits: 32, symmetric: true, per_channel: true }));
   buttons.save.addEventListener("click", () => model.send({ kind: "export", view: controls.model.id }));
   forget.addEventListener("click", () => model.send({ kind: "forget" }));
-  buttons.copy.addEventListener("click", async () => {
-    await copy(model.get("result").code);
-    buttons.copy.textContent = "Copied";
-    setTimeout(() => (buttons.copy.textContent = "Copy as code"), 1500);
-  });
   perClass.addEventListener("toggle", () => drawClasses(classes, model.get("result").classes ?? []));
 
   const showWords = () => {
@@ -355,19 +280,18 @@ function render({ model, el }) {
     html("a", { href: url, download: "compression_explorer.csv" }).click();
     URL.revokeObjectURL(url);
   };
-  const listeners = [
+  const stop = listen(model, [
     ["change:result", draw],
     ["change:visited", draw],
     ["change:status", showWords],
     ["change:error", showWords],
     ["change:request", moved],
     ["msg:custom", download],
-  ];
-  for (const [event, listener] of listeners) model.on(event, listener);
+  ]);
   moveControls(model.get("request"));
   showWords();
   draw();
-  return () => listeners.forEach(([event, listener]) => model.off(event, listener));
+  return stop;
 }
 
 export default { render };

@@ -1,25 +1,23 @@
 """The compression explorer: sliders for sparsity and bits, and what they do to a real model, live."""
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import traitlets
 
 from course_lib.architectures import list_zoo
 from course_lib.data import Dataset, load_dataset
-from course_lib.errors import CourseError
 from course_lib.explore.compression import CompressionEngine
-from course_lib.explore.latest import LatestWins
 from course_lib.explore.model_source import ModelSource
 from course_lib.explore.result import CompressionResult
 from course_lib.explore.setting import CompressionSetting
 from course_lib.registry import look_up
 from course_lib.widgets.compression_view import result_view, visited_csv, visited_view
+from course_lib.widgets.live_explorer import LiveExplorer
+from course_lib.widgets.page_source import script, style
 
 DEFAULT_MODEL = "depthwise"
 BIT_CHOICES = (32, 16, 8, 7, 6, 5, 4, 3, 2)
@@ -38,7 +36,7 @@ class _Job:
     layer: str
 
 
-class CompressionExplorer(anywidget.AnyWidget):
+class CompressionExplorer(LiveExplorer[_Job, CompressionResult]):
     """Slide sparsity and bits of a trained model, and watch accuracy, latency, size and weights follow.
 
     Parameters
@@ -57,17 +55,13 @@ class CompressionExplorer(anywidget.AnyWidget):
     >>> CompressionExplorer(my_module, load_dataset("my_images.npz"))  # doctest: +SKIP
     """
 
-    _esm = Path(__file__).parent / "compression_explorer.js"
-    _css = Path(__file__).parent / "compression_explorer.css"
+    _esm = script("compression_explorer")
+    _css = style("compression_explorer")
 
     models: traitlets.List[str] = traitlets.List().tag(sync=True)
     layers: traitlets.List[str] = traitlets.List().tag(sync=True)
     bit_choices = traitlets.List(list(BIT_CHOICES)).tag(sync=True)
-    request = traitlets.Dict().tag(sync=True)
-    result = traitlets.Dict().tag(sync=True)
     visited: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
-    status = traitlets.Unicode().tag(sync=True)
-    error = traitlets.Unicode().tag(sync=True)
 
     def __init__(
         self,
@@ -75,9 +69,7 @@ class CompressionExplorer(anywidget.AnyWidget):
         dataset: Dataset | None = None,
         setting: CompressionSetting | None = None,
     ) -> None:
-        self._lock = threading.RLock()
         self._own_engines: dict[str, CompressionEngine] = {}
-        self._worker = LatestWins[_Job, CompressionResult](self._work, self._deliver, self._fail)
         self._own_data = dataset is not None
         self._sources = _offered(model, only_this=self._own_data)
         self._dataset = dataset or load_dataset("fashion-mnist")
@@ -85,32 +77,19 @@ class CompressionExplorer(anywidget.AnyWidget):
         self._shown_model = ""
         job = _Job(0, next(iter(self._sources)), setting or CompressionSetting(), "")
         choices = sorted({*BIT_CHOICES, job.setting.bits}, reverse=True)
-        super().__init__(models=list(self._sources), bit_choices=choices, request=_request_of(job))
-        self.observe(self._requested, "request")
+        super().__init__(_request_of(job), models=list(self._sources), bit_choices=choices)
         self.on_msg(self._asked)
-        self._worker.submit(job)
-
-    def wait(self, timeout_s: float = 120.0) -> bool:
-        """Block until the shown setting is exact; return whether that happened in time and without error."""
-        return self._worker.wait_until_idle(timeout_s) and not self.error
 
     def close(self) -> None:
-        """Take the explorer off the page and end its thread."""
-        self._worker.close()
+        """Take the explorer off the page and end its threads."""
         for engine in self._own_engines.values():
             engine.close()
         super().close()
 
-    def _requested(self, change: Mapping[str, Any]) -> None:
-        try:
-            job = _job_of(change["new"])
-            look_up(self._sources, "model", job.model)
-        except CourseError as error:
-            self._report(str(error))
-        except (KeyError, TypeError, ValueError):
-            self._report("The page sent a setting that cannot be read; reload it or run the cell again.")
-        else:
-            self._worker.submit(job)
+    def _job_of(self, request: Mapping[str, Any]) -> _Job:
+        job = _job_of(request)
+        look_up(self._sources, "model", job.model)
+        return job
 
     def _work(self, job: _Job, superseded: Callable[[], bool]) -> Iterator[CompressionResult]:
         engine = self._engine(job.model)
@@ -130,33 +109,17 @@ class CompressionExplorer(anywidget.AnyWidget):
             )
         return engines[name]
 
-    def _prepare(self, words: str) -> None:
-        with self._lock:
-            self.status = words
-
-    def _deliver(self, job: _Job, result: CompressionResult) -> None:
-        with self._lock:
-            visited = self._visited.setdefault(job.model, {})
-            # The list grows with every setting; in between, the page shows this setting from its result.
-            news = result.setting not in visited or result.accuracy.exact or job.model != self._shown_model
-            visited[result.setting] = result
-            self._shown_model = job.model
-            view = result_view(result, self._dataset.class_names, self._code_source(job.model))
-            with self.hold_sync():
-                self.layers = self._engine(job.model).layers
-                if news:
-                    self.visited = visited_view(list(visited.values()))
-                self.result = view | {"generation": job.generation}
-                self.status = ""
-                self.error = ""
-
-    def _fail(self, job: _Job, error: Exception) -> None:
-        self._report(str(error) if isinstance(error, CourseError) else f"{type(error).__name__}: {error}")
-
-    def _report(self, sentence: str) -> None:
-        with self._lock, self.hold_sync():
-            self.status = ""
-            self.error = sentence
+    def _show(self, job: _Job, result: CompressionResult) -> None:
+        visited = self._visited.setdefault(job.model, {})
+        # The list grows with every setting; in between, the page shows this setting from its result.
+        news = result.setting not in visited or result.accuracy.exact or job.model != self._shown_model
+        visited[result.setting] = result
+        self._shown_model = job.model
+        view = result_view(result, self._dataset.class_names, self._code_source(job.model))
+        self.layers = self._engine(job.model).layers
+        if news:
+            self.visited = visited_view(list(visited.values()))
+        self.result = view | {"generation": job.generation}
 
     def _code_source(self, name: str) -> str | None:
         """Return the source as a Python literal, or None where only the student's notebook has it."""

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +80,14 @@ def test_nan_in_a_module_is_refused(small_net: nn.Module):
         broken.conv.weight[0] = float(np.nan)
     with pytest.raises(ModelError, match="NaN"):
         onnx_of(broken, (1, 8, 8))
+
+
+def test_two_threads_may_export_at_once():
+    models = [nn.Sequential(nn.Flatten(), nn.Linear(4, n)).eval() for n in (2, 3, 4, 5)]
+    with ThreadPoolExecutor(4) as pool:
+        exported = list(pool.map(lambda model: onnx_of(model, (1, 2, 2)), models))
+    shapes = [
+        onnx.load_model_from_string(content).graph.output[0].type.tensor_type.shape.dim[1].dim_value
+        for content in exported
+    ]
+    assert shapes == [2, 3, 4, 5]
