@@ -106,10 +106,15 @@ class OnnxRuntime:
     allow_spinning
         Whether idle threads wait for the next operator in a loop rather than asleep. With two threads this
         is faster on a quiet machine; with one thread there is nobody to wait.
+    precise_int8
+        Whether integer kernels on x64 avoid sums of 16 bits, which saturate on CPUs with AVX2 but without
+        VNNI (its ``session.x64quantprecision``). Weights then become unsigned, and kernels slower, on CPUs
+        with VNNI as well, which never saturate and need no such care.
     """
 
     optimization: Optimization = "all"
     allow_spinning: bool = True
+    precise_int8: bool = False
     name: str = "onnxruntime"
 
     def why_unavailable(self) -> str | None:
@@ -118,9 +123,12 @@ class OnnxRuntime:
 
     def load(self, source: ModelSource, *, threads: int = 1) -> OnnxModel:
         """Create a session from an ONNX file or its content; see `Runtime.load`."""
+        return with_shapes(self.create_session(source, self.session_options(threads)), threads)
+
+    def session_options(self, threads: int = 1) -> Any:
+        """Return the options of this runtime as an ``onnxruntime.SessionOptions``."""
         check_threads(threads)
         level = look_up(LEVELS, "optimization level", self.optimization)
-        content, label = _content(source)
         if self.why_unavailable():
             raise _missing()
         import onnxruntime
@@ -131,20 +139,32 @@ class OnnxRuntime:
         options.log_severity_level = FATAL_ONLY
         options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
         options.add_session_config_entry("session.intra_op.allow_spinning", str(int(self.allow_spinning)))
+        options.add_session_config_entry("session.x64quantprecision", str(int(self.precise_int8)))
+        return options
+
+    def create_session(self, source: ModelSource, options: Any) -> Any:
+        """Return an ``onnxruntime.InferenceSession`` of an ONNX file or its content."""
+        content, label = _content(source)
+        import onnxruntime
+
         try:
-            session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors have no base class of their own
             raise ModelError(explain_load_error(error, label)) from error
-        inputs = session.get_inputs()
-        shape = tuple(axis if isinstance(axis, int) else None for axis in inputs[0].shape)
-        return OnnxModel(
-            session=session,
-            threads=threads,
-            input_names=tuple(value.name for value in inputs),
-            output_names=tuple(value.name for value in session.get_outputs()),
-            input_shape=shape or None,  # () stands for "no shape declared"
-            input_dtype=DTYPES.get(inputs[0].type, inputs[0].type),
-        )
+
+
+def with_shapes(session: Any, threads: int) -> OnnxModel:
+    """Return a session as a model, with the shapes and types that it declares."""
+    inputs = session.get_inputs()
+    shape = tuple(axis if isinstance(axis, int) else None for axis in inputs[0].shape)
+    return OnnxModel(
+        session=session,
+        threads=threads,
+        input_names=tuple(value.name for value in inputs),
+        output_names=tuple(value.name for value in session.get_outputs()),
+        input_shape=shape or None,  # () stands for "no shape declared"
+        input_dtype=DTYPES.get(inputs[0].type, inputs[0].type),
+    )
 
 
 def _content(source: ModelSource) -> tuple[str | bytes, str]:

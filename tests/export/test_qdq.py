@@ -14,6 +14,7 @@ from course_lib.quantization import PerTensor, sqnr_db
 from course_lib.quantization.models.config import ActivationScheme, QuantizationConfig, WeightScheme
 from course_lib.quantization.models.ptq import quantize_model
 from course_lib.quantization.models.quantizers import QuantizedModel
+from course_lib.runtimes.onnx_insight import optimized_graph
 
 
 class Network(nn.Module):
@@ -148,3 +149,19 @@ def test_what_has_no_integer_type_is_refused(network: nn.Module, images: Tensor)
         build_qdq(quantized(network, images, WeightScheme()), images[:1], target="tensorrt")
     with pytest.raises(UnknownNameError, match=r"^There is no target called 'tvm'; the known ones are"):
         build_qdq(quantized(network, images, WeightScheme()), images[:1], target="tvm")  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_pooling_runs_in_integers_and_behind_a_float_layer_before_quantizing(images: Tensor) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        features = [nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 4, 3), nn.ReLU()]
+        model = nn.Sequential(*features, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)).eval()
+    simulated = quantize_model(model, [images], QuantizationConfig(kept_in_float=("0",)))
+    content = build_qdq(simulated, images[:1])
+    kinds = [node.op_type for node in onnx.load_model_from_string(content).graph.node]
+    kinds = [kind for kind in kinds if kind != "DequantizeLinear"]
+    assert kinds[:5] == ["Conv", "MaxPool", "Relu", "QuantizeLinear", "Conv"]
+    assert "GlobalAveragePool" in kinds
+    assert "QLinearGlobalAveragePool" in [node.op_type for node in optimized_graph(content).graph.node]
+    torch.testing.assert_close(run(content, images, optimized=False), simulated(images), atol=1e-4, rtol=1e-4)

@@ -60,6 +60,12 @@ def test_equals_the_reference_implementation(rows, seed):
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("precise", [True, False])
+def test_precise_int8_reaches_the_session(matmul, precise):
+    options = OnnxRuntime(precise_int8=precise).load(matmul).session.get_session_options()
+    assert options.get_session_config_entry("session.x64quantprecision") == str(int(precise))
+
+
 def test_path_and_bytes_load_alike(matmul, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(matmul)
