@@ -39,8 +39,13 @@ class Server:
 
     def kernels(self) -> list[psutil.Process]:
         """Return the processes of its kernels."""
-        children = self.process.children(recursive=True)
-        return [child for child in children if "ipykernel_launcher" in child.cmdline()]
+        found = []
+        for child in self.process.children(recursive=True):
+            # One that has just ended has no command line.
+            with suppress(psutil.NoSuchProcess):
+                if "ipykernel_launcher" in child.cmdline():
+                    found.append(child)
+        return found
 
     def wait_until_warm(self, kernels: int = 1) -> None:
         """Return once at least so many kernels exist and all of them have nothing left to do.

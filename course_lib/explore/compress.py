@@ -72,12 +72,22 @@ def compress(graph: WeightGraph, setting: CompressionSetting) -> dict[str, Compr
     """Apply a setting to every weight of the graph: one global magnitude mask, then one grid a tensor."""
     masks = magnitude_masks({w.name: w.values for w in graph.weights.values()}, setting.sparsity)
     return {
-        weight.name: _quantized(apply_mask(weight.values, masks[weight.name]), weight, setting)
+        weight.name: quantize_weight(weight, setting, apply_mask(weight.values, masks[weight.name]))
         for weight in graph.weights.values()
     }
 
 
-def _quantized(values: NDArray[np.float32], weight: Weight, setting: CompressionSetting) -> CompressedWeight:
+def quantize_weight(
+    weight: Weight, setting: CompressionSetting, pruned: NDArray[np.float32] | None = None
+) -> CompressedWeight:
+    """Put one weight on its grid.
+
+    Parameters
+    ----------
+    pruned
+        The values to quantize, where some of the weight's own are set to zero.
+    """
+    values = weight.values if pruned is None else pruned
     if not setting.quantized:
         return CompressedWeight(values, None, None)
     granularity = PerChannel(weight.channel_axis) if setting.per_channel else PerTensor()
@@ -91,11 +101,13 @@ def stored_size(graph: WeightGraph, compressed: dict[str, CompressedWeight]) -> 
 
     Each tensor takes the cheapest of dense, bitmap and index encoding. Names and shapes are not counted.
     """
-    packed = (
-        encode(weight.values) if weight.codes is None else encode(weight.codes, weight.qparams)
-        for weight in compressed.values()
-    )
-    return sum(tensor.size_bytes for tensor in packed) + 4 * graph.other_params
+    return sum(packed_bytes(weight) for weight in compressed.values()) + 4 * graph.other_params
+
+
+def packed_bytes(weight: CompressedWeight) -> int:
+    """Return the bytes of one weight when really packed, in the cheapest encoding, with its scales."""
+    packed = encode(weight.values) if weight.codes is None else encode(weight.codes, weight.qparams)
+    return packed.size_bytes
 
 
 def weights_sqnr_db(graph: WeightGraph, compressed: dict[str, CompressedWeight]) -> float:

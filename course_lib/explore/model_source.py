@@ -7,7 +7,7 @@ the exporter. torch is imported only where something is really exported.
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from os import PathLike
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ModelSource: TypeAlias = "str | PathLike[str] | nn.Module"
 
 ZOO_INPUT = (1, 28, 28)
-_EXPORTING = threading.Lock()
+EXPORTING = threading.Lock()
 """The exporter is not made for two threads, and a notebook may open two explorers at once."""
 
 EXPORTERS = ("edge-ai-course", "torch", "onnx", "onnxscript")
@@ -52,7 +52,7 @@ def onnx_of(source: ModelSource, input_shape: Sequence[int] = ZOO_INPUT) -> byte
         If a module cannot be exported.
     """
     if isinstance(source, str) and not source.endswith(".onnx"):
-        return _onnx_of_zoo(source)
+        return cached(source, "onnx", lambda model: _export(model, ZOO_INPUT))
     if isinstance(source, str | PathLike):
         return _onnx_of_file(Path(source))
     return _export(source, input_shape)
@@ -76,19 +76,31 @@ def _onnx_of_file(path: Path) -> bytes:
         raise ModelError(f"{path.name} is not an ONNX file; write one with export_onnx.") from error
 
 
-def _onnx_of_zoo(name: str) -> bytes:
+def cached(name: str, kind: str, export: "Callable[[nn.Module], bytes]") -> bytes:
+    """Return what ``export`` makes of a zoo network, from the user's cache folder where it is there already.
+
+    Parameters
+    ----------
+    kind
+        Folder of the cache: what is exported.
+
+    Raises
+    ------
+    UnknownNameError
+        If a name is not in the zoo.
+    """
     card = load_card(name)
     versions = " ".join(f"{package} {version(package)}" for package in EXPORTERS)
     key = hashlib.sha256(f"{card.sha256} {versions}".encode()).hexdigest()[:16]
-    cached = platformdirs.user_cache_path("edge-ai-course") / "onnx" / f"{name}-{key}.bin"
+    path = platformdirs.user_cache_path("edge-ai-course") / kind / f"{name}-{key}.bin"
     if sha256_of(card.checkpoint) == card.sha256:
-        content = _read_cached(cached)
+        content = _read_cached(path)
         if content:
             return content
-    content = _export(load_pretrained(name), ZOO_INPUT)
+    content = export(load_pretrained(name))
     # A full or read-only disk costs the next start some seconds, nothing else.
     with suppress(OSError):
-        write_atomically(cached, lambda target: _write_cached(target, content))
+        write_atomically(path, lambda target: _write_cached(target, content))
     return content
 
 
@@ -111,5 +123,5 @@ def _export(model: "nn.Module", input_shape: Sequence[int]) -> bytes:
 
     from course_lib.export.onnx_export import build_onnx
 
-    with _EXPORTING:
+    with EXPORTING:
         return build_onnx(model, torch.zeros(1, *input_shape))

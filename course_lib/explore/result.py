@@ -1,6 +1,7 @@
-"""What the compression engine knows of one setting: text, charts and tables all read this object."""
+"""What an engine knows of one setting: text, charts and tables all read this object."""
 
 from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from course_lib.benchmarking import Interval
 from course_lib.explore.compress import Histogram
@@ -10,9 +11,9 @@ from course_lib.explore.setting import CompressionSetting
 
 @dataclass(frozen=True)
 class MeasuredLatency:
-    """Latency of one image on one thread, measured in turns with the uncompressed model.
+    """Latency of one image on one thread, measured in turns with the unchanged model.
 
-    ``ratio`` is compressed / uncompressed: below 1 is faster.
+    ``ratio`` is changed / unchanged: below 1 is faster.
     """
 
     p50_ms: float
@@ -24,8 +25,25 @@ class MeasuredLatency:
     noise_warning: str | None
 
 
-@dataclass(frozen=True)
-class CompressionResult:
+class Setting(Protocol):
+    """One position of an explorer's controls: a frozen dataclass with words for itself."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def dense(self) -> bool:
+        """Whether this leaves the model as it is."""
+
+    @property
+    def label(self) -> str:
+        """The setting in words, for charts and tables."""
+
+
+SettingT = TypeVar("SettingT", bound=Setting)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredResult(Generic[SettingT]):
     """The state of knowledge about one setting; later results of the same setting know more.
 
     Parameters
@@ -33,30 +51,45 @@ class CompressionResult:
     accuracy
         An estimate at first, exact at the end.
     baseline_accuracy
-        Of the uncompressed model on the same images.
+        Of the unchanged model on the same images.
     class_accuracy
         Exact accuracy of each class, None for a class without images; None until the whole test set is done.
-    sparsity
-        Fraction of the weights that are zero after pruning and rounding.
     size_bytes, dense_size_bytes
-        Stored size of the compressed and of the uncompressed model.
+        Stored size of the changed and of the unchanged model.
     sqnr_db
         Of all weights together; inf if nothing changed.
     latency
         None until it is measured.
     """
 
+    unchanged: ClassVar[str] = "dense model"
+    """What the model is called that nothing was done to."""
+
     model: str
-    setting: CompressionSetting
+    setting: SettingT
     accuracy: AccuracyEstimate
     baseline_accuracy: float
     class_accuracy: tuple[float | None, ...] | None
-    sparsity: float
     size_bytes: int
     dense_size_bytes: int
     sqnr_db: float
-    histogram: Histogram
     latency: MeasuredLatency | None
+
+    @property
+    def label(self) -> str:
+        """What was done to the model, in words."""
+        return self.setting.label
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionResult(MeasuredResult[CompressionSetting]):
+    """What is known of a model at one position of the compression sliders.
+
+    ``sparsity`` is the fraction of the weights that are zero after pruning and rounding.
+    """
+
+    sparsity: float
+    histogram: Histogram
 
     @property
     def latency_note(self) -> str:

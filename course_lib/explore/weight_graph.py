@@ -6,6 +6,7 @@ its weights: the initializers that convolutions and matrix products read. Biases
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import onnx
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from course_lib.errors import ModelError
+from course_lib.explore.graph_macs import macs_by_step
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class WeightGraph:
         except DecodeError as error:
             raise ModelError("This is not an ONNX file; write one with export_onnx.") from error
         self._initializers = {tensor.name: tensor for tensor in self._model.graph.initializer}
+        self._read_by: dict[str, list[onnx.NodeProto]] = {}
         self.weights = {weight.name: weight for weight in self._find_weights()}
         if not self.weights:
             raise ModelError(
@@ -69,6 +72,15 @@ class WeightGraph:
         floats = [t for t in self._initializers.values() if t.data_type == onnx.TensorProto.FLOAT]
         compressed = sum(weight.values.size for weight in self.weights.values())
         return sum(int(np.prod(tensor.dims)) for tensor in floats) - compressed
+
+    @cached_property
+    def macs(self) -> dict[str, int | None]:
+        """Multiply-accumulates of each weight for one image; None where the graph does not tell."""
+        counted = macs_by_step(self._model)
+        return {
+            name: _sum([counted(node, weight.values.size) for node in self._read_by[name]])
+            for name, weight in self.weights.items()
+        }
 
     def with_weights(self, values: Mapping[str, NDArray[np.float32]]) -> bytes:
         """Return the ONNX model with these weights in the place of its own; the rest is unchanged."""
@@ -96,9 +108,10 @@ class WeightGraph:
                     name, order = transposed[name]
                     axis = order[axis]
                 tensor = self._initializers.get(name)
-                if tensor is None or name in found or tensor.data_type != onnx.TensorProto.FLOAT:
+                if tensor is None or tensor.data_type != onnx.TensorProto.FLOAT or len(tensor.dims) < 2:
                     continue
-                if len(tensor.dims) < 2:
+                self._read_by.setdefault(name, []).append(node)
+                if name in found:
                     continue
                 found[name] = Weight(name, _values(tensor), axis % len(tensor.dims))
         return list(found.values())
@@ -131,3 +144,8 @@ def _values(tensor: onnx.TensorProto) -> NDArray[np.float32]:
             f"The weight {tensor.name} holds NaN or infinite values; train or load the model again."
         )
     return values
+
+
+def _sum(counts: list[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None

@@ -8,7 +8,8 @@ stands for 0.0. Rounding is to the nearest, ties to even, so a value inside the 
 Worked example, 8 bits, asymmetric, x = [−2.5, −1, 0, 1.5, 3]:
 S = (3 − (−2.5)) / 255 = 0.021569, Z = −round(−2.5 / S) = −round(−115.9) = 116, and
 x / S = [−115.9, −46.4, 0, 69.5, 139.1] gives q = [0, 70, 116, 186, 255].
-(Cutting the fraction off instead of rounding would give 185 for 1.5.)
+(With the zero point left at 115.9, round((x − min) / S) would give 185 for 1.5, and 0 would come back as
+0.002.)
 
 The same code takes NumPy arrays and torch tensors, and computes in float32 as runtimes do, with equal
 results. Left out: straight-through gradients, and ranges learnt from data (`calibration` observes those).

@@ -3,9 +3,18 @@
 Charts need matplotlib, which a dashboard can do without: import them from ``course_lib.widgets.charts``.
 """
 
+from course_lib.widgets.calibration_explorer import CalibrationExplorer
 from course_lib.widgets.compression_explorer import CompressionExplorer
 from course_lib.widgets.prediction import Prediction
 from course_lib.widgets.quantizer_explorer import QuantizerExplorer
+from course_lib.widgets.sensitivity_explorer import SensitivityExplorer
 from course_lib.widgets.source import show_source
 
-__all__ = ["CompressionExplorer", "Prediction", "QuantizerExplorer", "show_source"]
+__all__ = [
+    "CalibrationExplorer",
+    "CompressionExplorer",
+    "Prediction",
+    "QuantizerExplorer",
+    "SensitivityExplorer",
+    "show_source",
+]

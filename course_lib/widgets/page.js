@@ -122,6 +122,24 @@ function sender(model, root) {
   };
 }
 
+// The lines that tell what goes on and what went wrong. What is shown is dimmed once it belongs to something else
+// than the controls: after an error, or where the result and the request differ in `subject`.
+function wordLines(model, root, subject) {
+  const status = html("p", { class: "ce-status", role: "status" });
+  const error = html("p", { class: "ce-error", role: "alert" });
+  function dim() {
+    const old = model.get("error") || model.get("result")[subject] !== model.get("request")[subject];
+    root.classList.toggle("ce-old", Boolean(old));
+    root.setAttribute("aria-busy", Boolean(model.get("status")));
+  }
+  function show() {
+    status.textContent = model.get("status");
+    error.textContent = model.get("error");
+    dim();
+  }
+  return { status, error, dim, show };
+}
+
 // Listens to pairs of [event, listener]; returns the function that stops it when the view is removed.
 function listen(model, listeners) {
   for (const [event, listener] of listeners) model.on(event, listener);

@@ -237,8 +237,6 @@ function render({ model, el }) {
   const reset = button("Reset", "Back to where the explorer started");
   const { box, controls, shown, layerField } = buildQuantizerControls(reset, copyButton(model));
   const tiles = tileRow(QUANTIZER_TILES);
-  const status = html("p", { class: "ce-status", role: "status" });
-  const error = html("p", { class: "ce-error", role: "alert" });
   const now = html("p", { class: "ce-now" });
   const announced = html("p", { class: "ce-unseen", role: "status" });
   const summary = html("figcaption");
@@ -249,6 +247,7 @@ function render({ model, el }) {
   const noise = html("div", { class: "qe-noise", "aria-hidden": "true" });
   const noiseText = html("p", { class: "qe-noise-text" });
   const root = html("section", { class: "ce qe", "aria-label": "Quantizer explorer" });
+  const lines = wordLines(model, root, "tensor");
   const changed = onlyChanges();
   const send = sender(model, root);
   const drawnName = model.get("drawn_name");
@@ -267,8 +266,8 @@ function render({ model, el }) {
     now,
     tiles.row,
     announced,
-    error,
-    status,
+    lines.error,
+    lines.status,
     html(
       "div",
       { class: "ce-charts qe-charts" },
@@ -341,21 +340,9 @@ function render({ model, el }) {
     speaking = setTimeout(() => {
       announced.textContent = `${result.label}: SQNR ${result.tiles.sqnr.value}, largest error ${result.tiles.error.value}`;
     }, 700);
-    dim();
+    lines.dim();
     root.dataset.exact = result.exact;
     root.dataset.generation = result.generation;
-  }
-
-  function dim() {
-    const old = model.get("error") || model.get("result").tensor !== model.get("request").tensor;
-    root.classList.toggle("ce-old", Boolean(old));
-    root.setAttribute("aria-busy", Boolean(model.get("status")));
-  }
-
-  function showWords() {
-    status.textContent = model.get("status");
-    error.textContent = model.get("error");
-    dim();
   }
 
   controls.bits.addEventListener("input", () => move({ bits: controls.bits.valueAsNumber }));
@@ -379,12 +366,12 @@ function render({ model, el }) {
   const moved = () => root.contains(document.activeElement) || moveControls(model.get("request"));
   const stop = listen(model, [
     ["change:result", draw],
-    ["change:status", showWords],
-    ["change:error", showWords],
+    ["change:status", lines.show],
+    ["change:error", lines.show],
     ["change:request", moved],
   ]);
   moveControls(model.get("request"));
-  showWords();
+  lines.show();
   draw();
   return () => {
     clearTimeout(speaking);

@@ -4,11 +4,11 @@ from traitlets.config import get_config
 
 c = get_config()
 
-# A viewer takes a kernel that has already run the notebook. Two wait for each dashboard: with torch a kernel takes
-# about 250 MB, so that server, pool and a few viewers stay under 2 GB. A link must not carry `?template=` or
-# `?theme=`: it would bypass the pool and start a cold kernel.
+# A viewer takes a kernel that has already run the notebook. One waits for each dashboard: a kernel takes about
+# 250 MB, so that server, pool and a few viewers stay under 2 GB. A link must not carry `?template=` or `?theme=`: it
+# would bypass the pool and start a cold kernel.
 c.VoilaConfiguration.preheat_kernel = True
-c.VoilaConfiguration.default_pool_size = 2
+c.VoilaConfiguration.default_pool_size = 1
 c.VoilaConfiguration.template = "lab"
 
 # Viewers see results, neither the code nor the insides of an error.

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from course_lib.data import Dataset
-from course_lib.explore import CompressionEngine
+from course_lib.explore import CompressionEngine, SensitivityEngine
 from course_lib.reproducibility import seeded_torch
 
 CLASSES = ("left", "right", "flat")
@@ -46,3 +46,8 @@ def small_data(small_net: nn.Module) -> Dataset:
 @pytest.fixture(scope="session")
 def engine(small_net: nn.Module, small_data: Dataset) -> CompressionEngine:
     return CompressionEngine(small_net, small_data, first_images=120)
+
+
+@pytest.fixture(scope="session")
+def sensitivity_engine(small_net: nn.Module, small_data: Dataset) -> SensitivityEngine:
+    return SensitivityEngine(small_net, small_data, first_images=120)
