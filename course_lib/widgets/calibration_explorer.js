@@ -165,8 +165,6 @@ function render({ model, el }) {
   const { box, controls, shown } = buildCalibrationControls(model, reset, copyButton(model));
   const progress = html("progress", { max: 1, value: 0, "aria-label": "Share of the test set done" });
   const tiles = tileRow(CALIBRATION_TILES);
-  const status = html("p", { class: "ce-status", role: "status" });
-  const error = html("p", { class: "ce-error", role: "alert" });
   const now = html("p", { class: "ce-now" });
   const announced = html("p", { class: "ce-unseen", role: "status" });
   const note = html("p", { class: "ce-note" });
@@ -174,6 +172,7 @@ function render({ model, el }) {
   const charts = { activation: chart("activation"), observers: chart("observers"), ranges: chart("ranges") };
   const captions = { activation: html("figcaption"), ranges: html("figcaption") };
   const root = html("section", { class: "ce ca", "aria-label": "Calibration explorer" });
+  const words = wordLines(model, root, "model");
   const changed = onlyChanges();
   const send = sender(model, root);
   const [bitChoices, imageChoices] = [model.get("bit_choices"), model.get("image_choices")];
@@ -191,8 +190,8 @@ function render({ model, el }) {
     now,
     tiles.row,
     announced,
-    error,
-    status,
+    words.error,
+    words.status,
     note,
     html(
       "div",
@@ -257,23 +256,10 @@ function render({ model, el }) {
       const { sqnr, accuracy } = result.tiles;
       announced.textContent = `${result.label}: SQNR ${sqnr.value}, accuracy ${accuracy.value}`;
     }
-    dim();
+    words.dim();
     root.dataset.model = result.model;
     root.dataset.exact = result.exact;
     root.dataset.generation = result.generation;
-  }
-
-  // What is shown belongs to another model, or to a setting before an error.
-  function dim() {
-    const old = model.get("error") || model.get("result").model !== model.get("request").model;
-    root.classList.toggle("ce-old", Boolean(old));
-    root.setAttribute("aria-busy", Boolean(model.get("status")));
-  }
-
-  function showWords() {
-    status.textContent = model.get("status");
-    error.textContent = model.get("error");
-    dim();
   }
 
   controls.bits.addEventListener("input", () => move({ bits: bitChoices[controls.bits.value] }));
@@ -283,7 +269,7 @@ function render({ model, el }) {
   controls.tensor.addEventListener("change", () => move({ tensor: controls.tensor.value }));
   controls.model.addEventListener("change", () => {
     move({ model: controls.model.value, tensor: "" });
-    dim();
+    words.dim();
   });
   reset.addEventListener("click", () => {
     const { generation, ...start } = model.get("start");
@@ -294,12 +280,12 @@ function render({ model, el }) {
   const moved = () => root.contains(document.activeElement) || moveControls(model.get("request"));
   const stop = listen(model, [
     ["change:result", draw],
-    ["change:status", showWords],
-    ["change:error", showWords],
+    ["change:status", words.show],
+    ["change:error", words.show],
     ["change:request", moved],
   ]);
   moveControls(model.get("request"));
-  showWords();
+  words.show();
   draw();
   return stop;
 }
