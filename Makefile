@@ -25,6 +25,7 @@ help: ## list the commands
 
 lab: $(CORE) ## open the course in JupyterLab; LAB_ARGS="--no-browser --port 8899" is passed on
 	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/week01_measure_first.ipynb \
+	    --ServerApp.kernel_websocket_connection_class=course_lib.widgets.prompt_connection.PromptConnection \
 	    $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS)
 
 demo: $(CORE) ## show the dashboards with Voilà and warm kernels; DEMO_ARGS="--no-browser --port 8866" is passed on

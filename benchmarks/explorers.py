@@ -1,7 +1,8 @@
 """How fast do the calibration and the sensitivity explorer follow a change, on the page?
 
 In Chromium against Voilà, on the depthwise model: key presses on a slider of the one, clicks on the bits of
-the other's layers, timed in the page from the event to the first change that it causes. (`benchmarks.slider` does this for the compression explorer.)
+the other's layers, timed in the page from the event to the first change that it causes. (`benchmarks.slider`
+does this for the compression explorer.)
 """
 
 import sys

@@ -21,6 +21,21 @@ from course_lib.widgets.charts import (
     sparsity_chart,
     throughput_chart,
 )
+from course_lib.widgets.quantization_charts import (
+    accuracy_chart,
+    channels_chart,
+    claims_chart,
+    ranges_chart,
+    sqnr_chart,
+)
+from course_lib.widgets.sensitivity_charts import (
+    allocation_chart,
+    bits_chart,
+    fisher_chart,
+    sensitivity_chart,
+    staircase_chart,
+    training_chart,
+)
 from slides.recording import FOLDER, Recording, load_recording
 
 FIGURES = Path(__file__).parent / "figures"
@@ -52,7 +67,58 @@ def draw_week01(recording: Recording) -> dict[str, Chart]:
     }
 
 
-DECKS: dict[str, Callable[[Recording], dict[str, Chart]]] = {"week01_measure_first": draw_week01}
+WEEK05: dict[str, Callable[..., Chart]] = {
+    "granularity": accuracy_chart,
+    "lines": sqnr_chart,
+    "observers": accuracy_chart,
+    "repairs": accuracy_chart,
+    "size": claims_chart,
+    "speed": claims_chart,
+    "drop": claims_chart,
+    "transformer": comparison_chart,
+    "formats": accuracy_chart,
+}
+"""Result of week 5 → the chart that draws it as it is."""
+
+
+def draw_week05(recording: Recording) -> dict[str, Chart]:
+    """Return the figures of week 5, name → chart."""
+    results = recording.results
+    channels, ranges = results["channels"], results["ranges"]
+    return {
+        **{f"week05_{name}": chart(results[name], size=TALL) for name, chart in WEEK05.items()},
+        "week05_channels": channels_chart(**channels, name="the first depthwise layer", size=TALL),
+        "week05_ranges": ranges_chart(**ranges, name="an activation behind a ReLU", size=TALL),
+        "week05_codebooks": sqnr_chart(results["codebooks"], TALL, bits="stored bits a weight"),
+    }
+
+
+def draw_week06(recording: Recording) -> dict[str, Chart]:
+    """Return the figures of week 6, name → chart."""
+    results = recording.results
+    table, validation = results["sensitivity"], results["validation"]
+    return {
+        "week06_bits": bits_chart(
+            {"nearest": results["roundings"]["nearest, min-max grid"]}, results["float_accuracy"], TALL
+        ),
+        "week06_roundings": bits_chart(results["roundings"], results["float_accuracy"], TALL),
+        "week06_staircase": staircase_chart(size=TALL),
+        "week06_training": training_chart(
+            results["training"], validation["calibrated"], validation["float"], TALL
+        ),
+        "week06_sensitivity": sensitivity_chart(table, TALL),
+        "week06_screening": comparison_chart(results["screening"]["depthwise"], TALL),
+        "week06_fisher": fisher_chart(table, results["fisher"], TALL),
+        "week06_transformer": sensitivity_chart(results["transformer"], TALL),
+        "week06_choices": allocation_chart(results["choices"], results["choice_accuracies"], TALL),
+    }
+
+
+DECKS: dict[str, Callable[[Recording], dict[str, Chart]]] = {
+    "week01_measure_first": draw_week01,
+    "week05_post_training_quantization": draw_week05,
+    "week06_quantization_aware_training": draw_week06,
+}
 """Deck → the function that draws its figures."""
 
 

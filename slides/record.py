@@ -1,6 +1,6 @@
 """Measure what the decks show: ``python -m slides.record`` or, for one deck, ``… week01_measure_first``.
 
-It takes less than two minutes. Close other programs first: the figures will say which machine this was, not
+It takes some minutes. Close other programs first: the figures will say which machine this was, not
 what else it did meanwhile. `slides.figures` then draws from the recordings.
 """
 
@@ -35,6 +35,8 @@ from course_lib.registry import look_up
 from course_lib.reproducibility import torch_generator
 from course_lib.runtimes import get_runtime
 from course_lib.runtimes.onnx_runtime import OnnxRuntime
+from slides.record_week05 import measure_week05
+from slides.record_week06 import measure_week06
 from slides.recording import FOLDER, new_recording
 
 MODEL = "depthwise"
@@ -116,7 +118,11 @@ def _load_and_run(file: bytes, image: Any) -> Any:
     return get_runtime("onnxruntime").load(file).run(image)
 
 
-DECKS: dict[str, Callable[[], dict[str, Any]]] = {"week01_measure_first": measure_week01}
+DECKS: dict[str, Callable[[], dict[str, Any]]] = {
+    "week01_measure_first": measure_week01,
+    "week05_post_training_quantization": measure_week05,
+    "week06_quantization_aware_training": measure_week06,
+}
 """Deck → the function that measures what it shows."""
 
 

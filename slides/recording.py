@@ -27,7 +27,13 @@ from course_lib.explore.compress import Histogram
 from course_lib.explore.estimate import AccuracyEstimate
 from course_lib.explore.result import CompressionResult, MeasuredLatency
 from course_lib.explore.setting import CompressionSetting
+from course_lib.pipelines.accuracy_comparison import AccuracyComparison, VersionAccuracy
+from course_lib.pipelines.claims import Claim
+from course_lib.quantization.models.advice import Advice
+from course_lib.quantization.models.fisher import FisherScore
+from course_lib.quantization.models.sensitivity import LayerSensitivity, SensitivityTable
 from course_lib.reproducibility import write_text_atomically
+from course_lib.training import EpochRecord
 
 FOLDER = Path(__file__).parent / "recorded"
 
@@ -37,6 +43,8 @@ TYPES: dict[str, type] = {
         *(AccuracyEstimate, Candidate, CompressionResult, CompressionSetting, EdgeLimits, EdgeWeights),
         *(Histogram, Interval, LatencyComparison, LatencyResult, LayerProfile, MachineRecord),
         *(MeasuredLatency, ModelProfile, Ratio, ThroughputResult),
+        *(AccuracyComparison, Advice, Claim, VersionAccuracy),
+        *(EpochRecord, FisherScore, LayerSensitivity, SensitivityTable),
     )
 }
 

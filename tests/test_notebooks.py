@@ -40,7 +40,45 @@ WORKED = {
             "allowed = [c for c in candidates if c.macs <= 2e6 and c.accuracy >= 0.915]\n"
             "my_network = min(allowed, key=lambda c: c.bandwidth_bytes).name"
         ),
-    }
+    },
+    "week05_post_training_quantization": {
+        "predict-granularity": "guess_granularity.lock(guess_granularity.options[0])",
+        "predict-size": "guess_size.lock(4)",
+        "predict-speed": "guess_speed.lock(4)",
+        "predict-observers": "guess_observers.lock(guess_observers.options[1])",
+        "predict-dynamic": "guess_dynamic.lock(guess_dynamic.options[2])",
+        "exercise-zero": (
+            "def my_zero_point(low, high, bits):\n"
+            "    low, high = min(low, 0), max(high, 0)\n"
+            "    return -round(low / ((high - low) / (2**bits - 1)))"
+        ),
+        "exercise-code": (
+            "def my_code(x, scale, zero_point):\n    return min(max(round(x / scale) + zero_point, 0), 255)"
+        ),
+        "exercise-bits": "def my_bits(wanted_db):\n    return int(np.ceil((wanted_db - 1.765) / 6.02))",
+        "exercise-stored": "bits_a_weight = 4 + 32 / 32",
+        "exercise-pair": "pair_sum = min(255 * 127 + 255 * 127, 2**15 - 1)",
+        "exercise-layer": "my_layer = min(quietest, key=quietest.get)",
+    },
+    "week06_quantization_aware_training": {
+        "predict-four": "guess_four.lock(1.5)",
+        "predict-rounding": 'guess_rounding.lock("GPTQ")',
+        "predict-layer": "guess_layer.lock(guess_layer.options[3])",
+        "predict-training": "guess_training.lock(50)",
+        "predict-mixed": "guess_mixed.lock(guess_mixed.options[1])",
+        "exercise-input-gradient": (
+            "def my_input_gradient(upstream, v, low, high):\n    return upstream * (low <= v <= high)"
+        ),
+        "exercise-step-gradient": (
+            "def my_step_gradient(v, low, high):\n"
+            "    return min(max(round(v), low), high) - (v if low <= v <= high else 0)"
+        ),
+        "exercise-closure": (
+            "def my_experiments(paths, run):\n    return [partial(run, path) for path in paths]"
+        ),
+        "exercise-average": "def my_average_bits(bits, sizes):\n    return np.dot(bits, sizes) / sum(sizes)",
+        "exercise-allocation": 'my_bits = {"first": 8, "middle": 4, "last": 2}',
+    },
 }
 """Notebook → cell → what a student does there: a guess is added after the question, an answer replaces it."""
 

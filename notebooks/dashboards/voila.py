@@ -11,6 +11,9 @@ c.VoilaConfiguration.preheat_kernel = True
 c.VoilaConfiguration.default_pool_size = 1
 c.VoilaConfiguration.template = "lab"
 
+# Without it a slider's results lie in the server for some 15 ms.
+c.Voila.kernel_websocket_connection_class = "course_lib.widgets.prompt_connection.PromptConnection"
+
 # Viewers see results, neither the code nor the insides of an error.
 c.VoilaConfiguration.strip_sources = True
 c.VoilaConfiguration.show_tracebacks = False

@@ -4,6 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from course_lib.architectures import load_pretrained
+from course_lib.data import load_dataset
 from course_lib.errors import SettingError
 from course_lib.quantization.models.capture import layer_inputs
 from course_lib.quantization.models.smooth import smooth_activations
@@ -50,3 +52,12 @@ def test_a_channel_that_is_always_zero_does_no_harm(images: Tensor) -> None:
 def test_strength_out_of_range(network: nn.Module, images: Tensor) -> None:
     with pytest.raises(SettingError, match=r"^strength is 1\.5; expected a number from 0 to 1, such as 0\.5"):
         smooth_activations(network, images, strength=1.5)
+
+
+@pytest.mark.parametrize("name", ["residual", "depthwise", "vision_transformer"])
+def test_the_networks_of_the_zoo_stay_the_same(name: str) -> None:
+    model = load_pretrained(name).eval()
+    images = torch.from_numpy(load_dataset("fashion-mnist", "train").inputs(slice(16)))
+    with torch.no_grad():
+        expected = model(images)
+        torch.testing.assert_close(smooth_activations(model, images)(images), expected, rtol=1e-3, atol=1e-3)
