@@ -57,9 +57,9 @@ class Case:
 
 
 CASES = {
-    "w4a4": Case("residual", 4, 4, epochs=8, learning_rate=2e-3),
-    "w4a4_depthwise": Case("depthwise", 4, 4, epochs=16, learning_rate=2e-3),
-    "w2": Case("residual", 2, 8, epochs=10, learning_rate=3e-3),
+    "w4a4": Case("residual", 4, 4, epochs=10, learning_rate=1e-3),
+    "w4a4_depthwise": Case("depthwise", 4, 4, epochs=20, learning_rate=2e-3),
+    "w2": Case("residual", 2, 8, epochs=16, learning_rate=3e-3),
 }
 
 

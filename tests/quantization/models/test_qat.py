@@ -95,18 +95,19 @@ def test_one_layer_by_hand():
     assert torch.allclose(quantized(torch.tensor([[1.0, 2.0]])), torch.tensor([[4.5, -1.1]]))
 
 
-def test_the_loss_of_an_imitation_by_hand():
-    # The model says (ln 3, 0), so p = (3/4, 1/4); scores (0, 0) say (1/2, 1/2):
-    # 3/4 · ln(3/2) + 1/4 · ln(1/2)
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_the_loss_of_an_imitation_by_hand(temperature):
+    # The model says (T · ln 3, 0), so p = (3/4, 1/4) at temperature T; scores (0, 0) say (1/2, 1/2):
+    # T² · (3/4 · ln(3/2) + 1/4 · ln(1/2))
     model = nn.Sequential(nn.Linear(1, 2))
     with torch.no_grad():
         model[0].weight.zero_()
-        model[0].bias.copy_(torch.tensor([np.log(3.0), 0.0]))
-    loss = imitate(model)
-    expected = 0.75 * np.log(1.5) + 0.25 * np.log(0.5)
+        model[0].bias.copy_(torch.tensor([temperature * np.log(3.0), 0.0]))
+    loss = imitate(model, temperature)
+    expected = temperature**2 * (0.75 * np.log(1.5) + 0.25 * np.log(0.5))
     inputs, labels = torch.ones(5, 1), torch.zeros(5, dtype=torch.int64)
     assert loss(torch.zeros(5, 2), labels, inputs).item() == pytest.approx(expected, rel=1e-5)
-    assert loss(model(inputs), labels, inputs).item() == pytest.approx(0, abs=1e-7)
+    assert loss(model(inputs), labels, inputs).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_the_input_keeps_its_own_bits_and_layers_theirs():
@@ -326,6 +327,15 @@ def test_an_unknown_estimator_is_refused():
         prepare_qat(small_net(), [pictures()], scheme(4), estimator="lqs")
     assert str(error.value) == (
         "There is no estimator called 'lqs'; the known ones are lsq, ste. Did you mean 'lsq'?"
+    )
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+def test_a_temperature_that_divides_nothing_is_refused(temperature):
+    with pytest.raises(SettingError) as error:
+        imitate(small_net(), temperature)
+    assert str(error.value) == (
+        f"temperature is {temperature}, but scores are divided by it; take one above 0."
     )
 
 
