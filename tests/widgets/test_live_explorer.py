@@ -92,4 +92,6 @@ def test_errors_become_one_sentence_and_it_goes_on(
 
 
 def test_an_explorer_that_was_refused_can_still_be_closed() -> None:
-    Doubler.__new__(Doubler).close()
+    refused = Doubler.__new__(Doubler)
+    refused.close()
+    assert refused.comm is None
