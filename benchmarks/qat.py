@@ -3,8 +3,8 @@
 Networks of the zoo with 4-bit weights and activations, and with 2-bit weights, trained on the 10,000 training
 images that ship with the course and judged on the 10,000 test images. All weights, those of the first and the
 last layer too, have 4 (2) bits and a scale for each output channel; biases stay in float. At 8 bits: the
-input image, which has 256 levels, and with 2-bit weights all activations. The learning rates were chosen on
-the 2,000 shipped validation images; the test images are read once, at the end.
+input image, which has 256 levels, and with 2-bit weights all activations. The learning rates were chosen in
+shorter runs on the 2,000 shipped validation images; the test images are read once, at the end.
 """
 
 import sys

@@ -15,7 +15,6 @@ from course_lib.quantization import (
     PerChannel,
     PerTensor,
     QParams,
-    choose_qparams,
     dequantize,
     quantize,
     sqnr_db,
@@ -23,18 +22,7 @@ from course_lib.quantization import (
 from course_lib.quantization.models import layer_inputs
 from course_lib.quantization.models.adaround import adaround
 from course_lib.reproducibility import seeded_torch, torch_generator
-
-
-def correlated(*shape, seed=0):
-    """Return inputs whose neighbours along every axis but the first move together, as in images."""
-    x = torch.randn(shape, generator=torch_generator(seed))
-    for axis in range(1, len(shape)):
-        x = x + 0.8 * x.roll(1, axis)
-    return x.relu()
-
-
-def grid(layer, bits, symmetric=True, granularity=None):
-    return choose_qparams(layer.weight, bits, symmetric=symmetric, granularity=granularity or PerChannel(0))
+from tests.quantization.models.rounding_inputs import correlated, grid
 
 
 def rounded(layer, codes, qparams, inputs):

@@ -15,25 +15,13 @@ from course_lib.quantization import (
     PerChannel,
     PerTensor,
     QParams,
-    choose_qparams,
     dequantize,
     quantize,
     sqnr_db,
 )
 from course_lib.quantization.models.gptq import gptq
-from course_lib.reproducibility import seeded_torch, torch_generator
-
-
-def correlated(*shape, seed=0):
-    """Return inputs whose neighbours along every axis but the first move together, as in images."""
-    x = torch.randn(shape, generator=torch_generator(seed))
-    for axis in range(1, len(shape)):
-        x = x + 0.8 * x.roll(1, axis)
-    return x.relu()
-
-
-def grid(layer, bits, symmetric=True, granularity=None):
-    return choose_qparams(layer.weight, bits, symmetric=symmetric, granularity=granularity or PerChannel(0))
+from course_lib.reproducibility import seeded_torch
+from tests.quantization.models.rounding_inputs import correlated, grid
 
 
 def error(layer, codes, qparams, inputs):
