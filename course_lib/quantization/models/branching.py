@@ -21,15 +21,9 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from course_lib.architectures.tracing import calls, is_addition, layer_of
 from course_lib.errors import ModelError
-from course_lib.quantization.models.graph import (
-    WeightLayer,
-    calls,
-    is_addition,
-    layer_of,
-    trace,
-    weight_layers,
-)
+from course_lib.quantization.models.graph import WeightLayer, trace, weight_layers
 from course_lib.registry import look_up
 
 Values: TypeAlias = dict[fx.Node, Any]

@@ -7,8 +7,9 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
+from course_lib.architectures.tracing import called_once, calls, layer_of
 from course_lib.quantization.models.equalize import equalize_pair
-from course_lib.quantization.models.graph import WeightLayer, called_once, calls, layer_of
+from course_lib.quantization.models.graph import WeightLayer
 
 SWEEPS = 10
 BETWEEN = (nn.ReLU, F.relu, torch.relu, "relu", nn.Identity, nn.Dropout)

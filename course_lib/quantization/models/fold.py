@@ -15,7 +15,8 @@ as well.
 import torch
 from torch import fx, nn
 
-from course_lib.quantization.models.graph import WeightLayer, called_once, layer_of
+from course_lib.architectures.tracing import called_once, layer_of
+from course_lib.quantization.models.graph import WeightLayer
 
 
 def fold_batch_norms(graph: fx.GraphModule) -> fx.GraphModule:

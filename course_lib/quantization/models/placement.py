@@ -19,7 +19,8 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
-from course_lib.quantization.models.graph import WeightLayer, calls, is_addition, is_relu, layer_of
+from course_lib.architectures.tracing import calls, is_addition, is_relu, layer_of
+from course_lib.quantization.models.graph import WeightLayer
 
 MOVES = (
     *(nn.MaxPool2d, F.max_pool2d, torch.max_pool2d, nn.Flatten, torch.flatten, "flatten"),

@@ -24,6 +24,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
+from course_lib.architectures.tracing import layer_of
 from course_lib.errors import ModelError, SettingError
 from course_lib.quantization.affine import QParams, choose_qparams_from_range
 from course_lib.quantization.models.config import QuantizationConfig, WeightScheme
@@ -33,7 +34,7 @@ from course_lib.quantization.models.fake_quant import (
     MinMaxFakeQuantize,
 )
 from course_lib.quantization.models.fold import fold_batch_norms
-from course_lib.quantization.models.graph import WeightLayer, layer_of, trace, weight_layers
+from course_lib.quantization.models.graph import WeightLayer, trace, weight_layers
 from course_lib.quantization.models.ptq import Batches, calibrate, prepare
 from course_lib.quantization.models.quantizers import ActivationObserver, ActivationQuantizer, QuantizedModel
 from course_lib.quantization.models.rounding import quantize_weight

@@ -16,7 +16,8 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
-from course_lib.quantization.models.graph import WeightLayer, called_once, calls, is_addition, layer_of
+from course_lib.architectures.tracing import called_once, calls, is_addition, layer_of
+from course_lib.quantization.models.graph import WeightLayer
 from course_lib.quantization.models.layer_inputs import groups_of
 
 PASSING = (

@@ -21,10 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from course_lib.architectures.tracing import called_once, layer_of
 from course_lib.quantization.affine import QParams, dequantize, quantize
 from course_lib.quantization.granularity import PerChannel
 from course_lib.quantization.models.config import QuantizationConfig
-from course_lib.quantization.models.graph import called_once, layer_of
 
 SMALLEST_SCALE = torch.finfo(torch.float32).smallest_normal
 BATCH, MOMENTUM = 128, 0.1

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.architectures import create_model
+from course_lib.architectures.tracing import layer_of
 from course_lib.quantization.models.fold import fold_batch_norms
-from course_lib.quantization.models.graph import layer_of, trace
+from course_lib.quantization.models.graph import trace
 from course_lib.quantization.models.placement import insert_after, quantized_tensors
 
 

@@ -1,0 +1,79 @@
+"""A PyTorch model as a graph whose steps can be looked at and exchanged, made by torch.fx.
+
+Tracing runs the model's own ``forward`` once with stand-ins for the tensors and writes down what it calls.
+Each layer of torch.nn stays one step and keeps its path, such as ``blocks.0.conv1.0``; everything around the
+layers becomes steps of its own. So steps can be exchanged without a change to the model's source.
+
+Left out: models whose ``forward`` decides by the values of a tensor, which no fixed graph can hold.
+"""
+
+import operator
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.nn import functional as F
+
+from course_lib.errors import ModelError
+
+
+def trace_steps(model: nn.Module) -> fx.GraphModule:
+    """Return a copy of the model, in evaluation mode, as a graph of its steps.
+
+    Raises
+    ------
+    ModelError
+        If ``forward`` cannot be traced.
+    """
+    copied = deepcopy(model).eval()
+    try:
+        graph = fx.symbolic_trace(copied)
+    except Exception as error:  # whatever the student's forward method raises
+        raise ModelError(
+            f"{type(model).__name__} cannot be traced ({_first_line(error)}); its forward method may not "
+            "decide by the values in a tensor: use torch.where instead of if, and layers of torch.nn."
+        ) from error
+    graph.graph.eliminate_dead_code()
+    return graph
+
+
+def layer_of(node: fx.Node) -> nn.Module | None:
+    """Return the layer that a step calls, or None where it calls something else."""
+    if node.op != "call_module":
+        return None
+    owner = node.graph.owning_module
+    assert owner is not None  # a graph that was traced has its module
+    return owner.get_submodule(str(node.target))
+
+
+def calls(node: fx.Node, *kinds: type[nn.Module] | Callable[..., Any] | str) -> bool:
+    """Return whether a step calls one of these: layer classes, functions, or names of tensor methods."""
+    if node.op == "call_module":
+        classes = tuple(kind for kind in kinds if isinstance(kind, type))
+        return isinstance(layer_of(node), classes)
+    if node.op == "call_function":
+        return any(node.target is kind for kind in kinds)
+    return node.op == "call_method" and node.target in kinds
+
+
+def is_relu(node: fx.Node) -> bool:
+    """Return whether a step is ReLU or ReLU6 in any of its spellings."""
+    return calls(node, nn.ReLU, nn.ReLU6, F.relu, F.relu6, torch.relu, torch.relu_, "relu", "relu_")
+
+
+def is_addition(node: fx.Node) -> bool:
+    """Return whether a step adds two tensors."""
+    spelled = calls(node, operator.add, operator.iadd, torch.add, "add", "add_")
+    return spelled and len(node.all_input_nodes) == 2
+
+
+def called_once(node: fx.Node) -> bool:
+    """Return whether no other step calls the same layer."""
+    callers = [step for step in node.graph.nodes if step.op == "call_module" and step.target == node.target]
+    return len(callers) == 1
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__

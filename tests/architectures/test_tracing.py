@@ -1,0 +1,41 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from course_lib.architectures.tracing import called_once, calls, is_addition, is_relu, layer_of, trace_steps
+from course_lib.errors import ModelError
+from tests.quantization.models.test_graph import Small
+
+
+def test_the_model_itself_is_left_as_it_was() -> None:
+    model = Small().train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    traced = trace_steps(model)
+    traced.get_submodule("second").weight.data.zero_()  # type: ignore[operator]
+    assert model.training
+    assert not traced.training
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_steps_are_recognized_in_their_spellings() -> None:
+    steps = {node.name: node for node in trace_steps(Small()).graph.nodes}
+    assert is_relu(steps["first_1"])
+    assert is_relu(steps["relu"])
+    assert is_addition(steps["add"])
+    assert not is_addition(steps["add_1"])  # a number is added
+    assert called_once(steps["second"])
+    assert not called_once(steps["mix"])
+    assert calls(steps["mean"], "mean")
+    assert layer_of(steps["x"]) is None
+
+
+class Deciding(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.sum() > 0 else -x
+
+
+def test_a_forward_method_that_decides_by_values_is_refused() -> None:
+    sentence = r"^Deciding cannot be traced \(.*\); its forward method may not decide by the values"
+    with pytest.raises(ModelError, match=sentence):
+        trace_steps(Deciding())
