@@ -6,9 +6,9 @@ quantization of the same files with the same calibration images. Then weights al
 simulated, on the grids that clip for the smallest squared error: rounded to nearest, with corrected biases,
 by GPTQ and by AdaRound. Drops are points of accuracy; a negative one is a gain.
 
-Calibration and rounding see training images that ship with the course. Smoothing's strength, the observer and
-the rounding were chosen on the 2,000 validation images; the test images are read once, at the end. On CPUs
-with AVX2 but without VNNI weights are stored as unsigned integers, whose sums cannot saturate.
+Calibration and rounding see training images that ship with the course. The share of the weights' noise, the
+observer and the rounding were chosen on the 2,000 validation images; the test images are read once, at the
+end. On CPUs with AVX2 but without VNNI weights are stored as unsigned integers, whose sums cannot saturate.
 """
 
 import sys
@@ -29,10 +29,15 @@ from course_lib.export.onnx_export import build_onnx
 from course_lib.export.qdq import WeightType, build_qdq
 from course_lib.pipelines.doctor_findings import pairs_saturate
 from course_lib.quantization.error import sqnr_db
-from course_lib.quantization.models.config import QuantizationConfig, Rounding, WeightScheme
+from course_lib.quantization.models.balance import balance_channels
+from course_lib.quantization.models.config import (
+    ActivationScheme,
+    QuantizationConfig,
+    Rounding,
+    WeightScheme,
+)
 from course_lib.quantization.models.ptq import quantize_model
 from course_lib.quantization.models.quantizers import QuantizedModel
-from course_lib.quantization.models.smooth import smooth_activations
 from course_lib.runtimes.onnx_runtime import OnnxRuntime
 from course_lib.training.evaluate import Examples, predict
 
@@ -48,7 +53,6 @@ METHODS: dict[str, tuple[Rounding, bool]] = {
 }
 """Name → rounding of the weights, and whether biases are corrected."""
 
-STRENGTH = 0.7
 EXAMPLE = torch.zeros(1, 1, 28, 28)
 BATCH = 250
 
@@ -88,12 +92,16 @@ def weight_type() -> WeightType:
 
 
 def quantize_w8a8(model: nn.Module, images: NDArray, effort: Effort) -> QuantizedModel:
-    """Return a network with 8-bit weights and activations: smoothed, rounded and with corrected biases."""
+    """Return a network with 8-bit weights and activations: balanced, rounded and with corrected biases."""
     inputs = torch.from_numpy(images)
     config = QuantizationConfig(
-        WeightScheme(rounding=effort.rounding), correct_bias=True, samples=effort.samples
+        WeightScheme(rounding=effort.rounding),
+        ActivationScheme(by_gradient=True),
+        correct_bias=True,
+        samples=effort.samples,
     )
-    return quantize_model(smooth_activations(model, inputs, strength=STRENGTH), inputs.split(BATCH), config)
+    balanced = balance_channels(model, inputs[: effort.samples])
+    return quantize_model(balanced, inputs.split(BATCH), config)
 
 
 def deployed_scores(content: bytes, images: NDArray) -> NDArray:

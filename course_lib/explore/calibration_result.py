@@ -240,8 +240,8 @@ def shown_histogram(histogram: StreamingHistogram) -> ActivationHistogram:
         counts=tuple(bars.tolist()),
         lowest=histogram.lowest,
         highest=histogram.highest,
-        total=histogram.total,
-        zeros=histogram.zeros,
+        total=int(histogram.total),
+        zeros=int(histogram.zeros),
     )
 
 

@@ -46,7 +46,7 @@ class StreamingHistogram:
     lowest, highest
         The extremes of the values, exact.
     total, zeros
-        How many values came, and how many of them were exactly 0.
+        How many values came, and how many of them were exactly 0; sums of the weights where values have some.
 
     Raises
     ------
@@ -60,12 +60,19 @@ class StreamingHistogram:
                 f"A histogram of {bins!r} bins cannot be kept; choose 2 or more, such as 2048."
             )
         self.lowest, self.highest = np.inf, -np.inf
-        self.total = self.zeros = 0
+        self.total: float = 0
+        self.zeros: float = 0
         self._exponent, self._first = FINEST, 0  # w = 2^exponent; the bin number k of counts[0]
         self._counts = np.zeros(bins, np.int64)
 
-    def add(self, x: Any) -> None:
+    def add(self, x: Any, weights: Any = None) -> None:
         """Count the values of an array of any shape; an array without values changes nothing.
+
+        Parameters
+        ----------
+        weights
+            How much each value counts, in the shape of ``x``, finite and not below 0; by default 1. After a
+            weighted batch the counts are floating-point sums.
 
         Raises
         ------
@@ -73,6 +80,7 @@ class StreamingHistogram:
             If some of the values are NaN, infinite, or beyond ±1e38; then none is counted.
         """
         values = as_finite(x).reshape(-1)
+        weighed = None if weights is None else as_finite(weights).reshape(-1).astype(np.float64)
         if not values.size:
             return
         self.lowest = min(self.lowest, float(values.min()))
@@ -81,13 +89,15 @@ class StreamingHistogram:
         for start in range(0, values.size, CHUNK):
             chunk = values[start : start + CHUNK].astype(np.float64)
             bins = np.floor(np.ldexp(chunk, -self._exponent)).astype(np.int64) - self._first
-            self._counts += np.bincount(bins, minlength=self._counts.size)
-        self.total += values.size
-        self.zeros += values.size - int(np.count_nonzero(values))
+            heaviness = None if weighed is None else weighed[start : start + CHUNK]
+            self._counts = self._counts + np.bincount(bins, heaviness, self._counts.size)
+        self.total += values.size if weighed is None else float(weighed.sum())
+        is_zero = values == 0
+        self.zeros += int(is_zero.sum()) if weighed is None else float(weighed[is_zero].sum())
 
     def warning(self) -> str | None:
         """Return one sentence when all values so far are the same number, otherwise None."""
-        return constant_warning(self.lowest, self.highest) if self.total else None
+        return constant_warning(self.lowest, self.highest) if self.lowest <= self.highest else None
 
     def arrays(self, *, with_zeros: bool = True) -> tuple[NDArray, NDArray]:
         """Return the counts, shape (n,), and the edges, shape (n + 1,), of the bins in use.
@@ -103,12 +113,12 @@ class StreamingHistogram:
         DataError
             If nothing was counted yet.
         """
-        if not self.total:
+        if self.lowest > self.highest:
             raise nothing_observed()
         last = self._bin(max(self.highest, 0.0))
         counts = self._counts[: last + 1 - self._first].copy()
         if not with_zeros:
-            counts[-self._first] -= self.zeros
+            counts[-self._first] = max(counts[-self._first] - self.zeros, 0)
         return counts, np.ldexp(np.arange(self._first, last + 2, dtype=np.float64), self._exponent)
 
     def magnitudes(self, *, with_zeros: bool = True) -> tuple[NDArray, NDArray]:
@@ -128,7 +138,7 @@ class StreamingHistogram:
         """
         counts, _ = self.arrays(with_zeros=with_zeros)
         positive, negative = counts[-self._first :], counts[: -self._first][::-1]
-        folded = np.zeros(max(positive.size, negative.size), np.int64)
+        folded = np.zeros(max(positive.size, negative.size), counts.dtype)
         folded[: positive.size] += positive
         folded[: negative.size] += negative
         return folded, np.ldexp(np.arange(folded.size + 1, dtype=np.float64), self._exponent)

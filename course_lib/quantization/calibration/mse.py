@@ -44,9 +44,15 @@ class MSEObserver:
         self.bits, self.symmetric = bits, symmetric
         self.histogram = StreamingHistogram()
 
-    def observe(self, x: Any) -> None:
-        """Count one batch, any shape; ModelError if it holds NaN or infinite values."""
-        self.histogram.add(x)
+    def observe(self, x: Any, weights: Any = None) -> None:
+        """Count one batch, any shape; ModelError if it holds NaN or infinite values.
+
+        Parameters
+        ----------
+        weights
+            How much the squared error of each value counts, in the shape of ``x``; by default 1.
+        """
+        self.histogram.add(x, weights)
 
     def range(self) -> tuple[float, float]:
         """Return (low, high), which contains 0; DataError if nothing was observed yet."""

@@ -65,11 +65,15 @@ class ActivationScheme:
         nothing behind a ReLU.
     observer
         How the range is found while calibrating: a name of `OBSERVERS`.
+    by_gradient
+        Whether the squared error of each value counts by how much the model's scores depend on it, the
+        squared gradient (`score_gradients`); with the observer ``"mse"`` only. A value that a later ReLU
+        wipes out anyway may then be clipped for free.
 
     Raises
     ------
     SettingError
-        If there is no such bit width.
+        If there is no such bit width, or ``by_gradient`` is asked of another observer.
     UnknownNameError
         If there is no such observer.
     """
@@ -77,10 +81,16 @@ class ActivationScheme:
     bits: int = 8
     symmetric: bool = False
     observer: str = "mse"
+    by_gradient: bool = False
 
     def __post_init__(self) -> None:
         integer_range(self.bits, signed=self.symmetric)
         look_up(OBSERVERS, "observer", self.observer)
+        if self.by_gradient and self.observer != "mse":
+            raise SettingError(
+                f"The observer {self.observer!r} weighs no errors, so by_gradient has no meaning for it; "
+                "take observer='mse' or by_gradient=False."
+            )
 
 
 @dataclass(frozen=True)

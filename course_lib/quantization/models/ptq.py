@@ -15,6 +15,7 @@ quantization"), section 3.
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -32,6 +33,8 @@ from course_lib.quantization.models.graph import WeightLayer, trace, weight_laye
 from course_lib.quantization.models.placement import insert_after, quantized_tensors
 from course_lib.quantization.models.quantizers import ActivationObserver, ActivationQuantizer, QuantizedModel
 from course_lib.quantization.models.rounding import quantize_weight
+from course_lib.quantization.models.score_gradients import backward_from_scores
+from course_lib.reproducibility import torch_generator
 
 Batches: TypeAlias = Iterable[Any]
 """Batches as tensors or arrays, or as tuples that begin with one: a DataLoader's."""
@@ -107,11 +110,12 @@ def calibrate(
         If the model does not run on a batch, or activations are NaN or infinite.
     """
     calibrated = deepcopy(prepared)
+    run = partial(backward_from_scores, generator=torch_generator(0)) if _by_gradient(prepared) else _forward
     kept, seen, varied = list(prepared.kept_inputs), 0, False
     for batch in batches:
         first = batch[0] if isinstance(batch, tuple | list) else batch
         inputs = torch.as_tensor(np.asarray(first) if not isinstance(first, Tensor) else first)
-        _run(calibrated, inputs)
+        _run(run, calibrated, inputs)
         varied = varied or bool((inputs != inputs.flatten()[:1]).any())
         seen += len(inputs)
         kept.extend(inputs[: max(prepared.config.samples - len(kept), 0)])
@@ -198,9 +202,17 @@ def _freeze_observers(graph: fx.GraphModule, config: QuantizationConfig) -> None
             graph.set_submodule(path, ActivationQuantizer(frozen))
 
 
-def _run(model: nn.Module, inputs: Tensor) -> None:
+def _by_gradient(prepared: PreparedModel) -> bool:
+    return prepared.config.activations is not None and prepared.config.activations.by_gradient
+
+
+def _forward(model: nn.Module, inputs: Tensor) -> None:
+    model(inputs)
+
+
+def _run(run: Callable[[nn.Module, Tensor], None], model: nn.Module, inputs: Tensor) -> None:
     try:
-        model(inputs)
+        run(model, inputs)
     except ModelError:
         raise
     except Exception as error:  # whatever the student's forward method raises

@@ -1,5 +1,6 @@
 """The modules that stand between the steps of a quantized model."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor, fx, nn
 
 from course_lib.errors import ModelError
 from course_lib.quantization.affine import QParams, fake_quantize
+from course_lib.quantization.calibration.mse import MSEObserver
 from course_lib.quantization.calibration.observers import OBSERVERS
 from course_lib.quantization.models.config import ActivationScheme
 
@@ -26,6 +28,7 @@ class ActivationObserver(nn.Module):
         super().__init__()
         self.name = name
         self.observer = OBSERVERS[scheme.observer](scheme.bits, scheme.symmetric)
+        self.by_gradient = scheme.by_gradient
 
     def forward(self, x: Tensor) -> Tensor:
         bad = int((~torch.isfinite(x)).sum())
@@ -34,8 +37,17 @@ class ActivationObserver(nn.Module):
                 f"{bad} of the {x.numel()} activations behind {self.name} are NaN or infinite; check the "
                 "calibration inputs and the weights, and call calibrate again."
             )
-        self.observer.observe(x.detach().numpy())
+        if not self.by_gradient:
+            self.observer.observe(x.detach().numpy())
+        elif x.requires_grad:
+            x.register_hook(partial(self._weigh, x.detach()))  # type: ignore[no-untyped-call]
         return x
+
+    def _weigh(self, x: Tensor, gradient: Tensor) -> None:
+        assert isinstance(self.observer, MSEObserver)  # the scheme sees to that
+        weights = gradient.square()
+        # Also what no score depends on has a range.
+        self.observer.observe(x.numpy(), (weights if weights.any() else torch.ones_like(x)).numpy())
 
 
 class ActivationQuantizer(nn.Module):

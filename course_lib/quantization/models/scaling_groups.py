@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from course_lib.architectures.tracing import called_once, calls, is_addition, layer_of
@@ -37,10 +37,13 @@ class ScalingGroup:
         Paths of the convolutions, linear layers and layer norms whose outputs the channels are.
     readers
         Paths of the convolutions and linear layers that read them.
+    steps
+        Names of the steps whose results hold the channels.
     """
 
     makers: tuple[str, ...]
     readers: tuple[str, ...]
+    steps: tuple[str, ...]
 
 
 def scaling_groups(graph: fx.GraphModule) -> Iterator[ScalingGroup]:
@@ -68,7 +71,32 @@ def scaling_groups(graph: fx.GraphModule) -> Iterator[ScalingGroup]:
         users = dict.fromkeys(user for node in nodes for user in node.users)
         readers = [user for user in users if user not in nodes and not _asks_shape(user)]
         if makers and readers and _fit(makers, readers):
-            yield ScalingGroup(*(tuple(str(node.target) for node in side) for side in (makers, readers)))
+            yield ScalingGroup(
+                tuple(str(node.target) for node in makers),
+                tuple(str(node.target) for node in readers),
+                tuple(node.name for node in nodes),
+            )
+
+
+@torch.no_grad()
+def scale_group(graph: fx.GraphModule, group: ScalingGroup, factor: Tensor) -> None:
+    """Divide the channels of a group where they are made and multiply them where they are read, in place.
+
+    Parameters
+    ----------
+    factor
+        s > 0, (channels,).
+    """
+    for path in group.makers:
+        maker = graph.get_submodule(path)
+        for parameter in (maker.weight, maker.bias):
+            if isinstance(parameter, Tensor):
+                parameter /= factor.reshape(-1, *[1] * (parameter.ndim - 1))
+    for path in group.readers:
+        layer = graph.get_submodule(path)
+        assert isinstance(layer, WeightLayer)
+        axis = 0 if is_depthwise(layer) else 1
+        layer.weight *= factor.reshape([-1 if each == axis else 1 for each in range(layer.weight.ndim)])
 
 
 def is_depthwise(layer: nn.Module | None) -> bool:

@@ -23,7 +23,7 @@ from course_lib.errors import SettingError
 from course_lib.quantization.models.capture import layer_inputs
 from course_lib.quantization.models.fold import fold_batch_norms
 from course_lib.quantization.models.graph import WeightLayer, trace
-from course_lib.quantization.models.scaling_groups import is_depthwise, scaling_groups
+from course_lib.quantization.models.scaling_groups import is_depthwise, scale_group, scaling_groups
 
 SMALLEST = 0.02
 """No factor falls below this share of the largest: a channel that is nearly always zero would grow without
@@ -57,15 +57,7 @@ def smooth_activations(model: nn.Module, inputs: Tensor, *, strength: float = 0.
             _largest(layer_inputs(graph, path, inputs), 1 if isinstance(layer, nn.Conv2d) else -1)
             for path, layer in readers.items()
         ]
-        factor = _factors(list(readers.values()), torch.stack(loudest).amax(0), strength)
-        for path in group.makers:
-            maker = graph.get_submodule(path)
-            for parameter in (maker.weight, maker.bias):
-                if isinstance(parameter, Tensor):
-                    parameter /= factor.reshape(-1, *[1] * (parameter.ndim - 1))
-        for layer in readers.values():
-            axis = 0 if is_depthwise(layer) else 1
-            layer.weight *= factor.reshape([-1 if each == axis else 1 for each in range(layer.weight.ndim)])
+        scale_group(graph, group, _factors(list(readers.values()), torch.stack(loudest).amax(0), strength))
     return graph
 
 

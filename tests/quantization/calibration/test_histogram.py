@@ -137,6 +137,25 @@ def test_torch_and_numpy_agree():
 # Errors
 
 
+def test_weights_count_instead_of_ones():
+    histogram = StreamingHistogram(4)
+    histogram.add([0.0, 0.5, 0.9], weights=[1.0, 0.25, 2.0])
+    counts, edges = histogram.arrays()
+    assert counts.tolist() == [1.0, 0.0, 0.25, 2.0]
+    assert edges.tolist() == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert (histogram.total, histogram.zeros) == (3.25, 1.0)
+    assert histogram.arrays(with_zeros=False)[0].tolist() == [0.0, 0.0, 0.25, 2.0]
+
+
+@given(arrays(np.float32, st.integers(1, 50), elements=st.floats(-8, 8, width=32)), st.integers(1, 5))
+def test_a_weight_of_n_counts_like_n_values(x, n):
+    weighed, repeated = StreamingHistogram(16), StreamingHistogram(16)
+    weighed.add(x, weights=np.full(x.shape, n))
+    repeated.add(np.repeat(x, n))
+    np.testing.assert_array_equal(weighed.arrays()[0], repeated.arrays()[0])
+    np.testing.assert_array_equal(weighed.magnitudes()[0], repeated.magnitudes()[0])
+
+
 def test_nothing_counted_is_refused():
     histogram = histogram_of([])
     for read in (histogram.arrays, histogram.magnitudes):

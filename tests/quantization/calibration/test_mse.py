@@ -149,6 +149,17 @@ def test_a_bell_at_four_bits_gains_four_decibels():
 # Errors
 
 
+def test_what_counts_little_is_clipped():
+    x = np.linspace(-4, 1, 2001)
+    even, weighed = MSEObserver(4, False), MSEObserver(4, False)
+    even.observe(x)
+    weighed.observe(x, weights=np.where(x < -1, 0.0, 1.0))
+    assert even.range()[0] < -3
+    low, high = weighed.range()
+    assert low == pytest.approx(-1, abs=0.1)
+    assert high == pytest.approx(1, abs=0.15)
+
+
 def test_no_data_and_bits_out_of_range_are_refused():
     with pytest.raises(DataError, match="No calibration data was observed"):
         MSEObserver(8, True).range()

@@ -39,6 +39,10 @@ def test_whether_inputs_are_needed(config: QuantizationConfig, needs: bool) -> N
             r"^There is no range of weights called 'max'; the known ones are minmax, mse\.",
         ),
         (lambda: ActivationScheme(observer="mean"), r"^There is no observer called 'mean'"),
+        (
+            lambda: ActivationScheme(observer="minmax", by_gradient=True),
+            r"^The observer 'minmax' weighs no errors, so by_gradient has no meaning for it",
+        ),
         (lambda: QuantizationConfig(samples=0), r"^samples is 0; keep at least 1 calibration input"),
     ],
 )

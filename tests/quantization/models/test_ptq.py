@@ -79,6 +79,34 @@ def test_calibrating_in_pieces_gives_the_same_ranges(network: nn.Module, images:
         assert observer.observer.range() == pieces.observers[path].observer.range()
 
 
+def test_what_a_later_relu_wipes_out_may_be_clipped() -> None:
+    class Summed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.other, self.last = nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 1)
+            for layer in (self.first, self.other, self.last):
+                nn.init.ones_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(torch.relu(self.first(x) + 0.5 * self.other(x).relu()))
+
+    inputs = torch.linspace(-8, 2, 400).reshape(10, 1, 5, 8)
+    lows = {}
+    for by_gradient in (False, True):
+        config = QuantizationConfig(activations=ActivationScheme(by_gradient=by_gradient))
+        grid = quantize_model(Summed(), [inputs], config).activation_qparams["first_quantizer"]
+        lows[by_gradient] = float(-grid.zero_point * grid.scale)
+    assert lows[False] < -7
+    assert lows[True] > -1
+
+
+def test_integer_inputs_have_no_gradient_to_calibrate_by(network: nn.Module) -> None:
+    prepared = prepare(network, QuantizationConfig(activations=ActivationScheme(by_gradient=True)))
+    with pytest.raises(ModelError, match=r"^Inputs of the type torch\.int64 have no gradient"):
+        calibrate(prepared, [torch.arange(64).reshape(1, 1, 8, 8)])
+
+
 def test_only_so_many_inputs_are_kept(network: nn.Module, images: Tensor) -> None:
     config = QuantizationConfig(samples=20)
     assert len(calibrate(prepare(network, config), images.split(16)).kept_inputs) == 20

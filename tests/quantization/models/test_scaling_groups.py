@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from course_lib.architectures import create_model
 from course_lib.quantization.models.fold import fold_batch_norms
 from course_lib.quantization.models.graph import trace
-from course_lib.quantization.models.scaling_groups import ScalingGroup, scaling_groups
+from course_lib.quantization.models.scaling_groups import ScalingGroup, scale_group, scaling_groups
 
 
 class Sum(nn.Module):
@@ -28,7 +28,8 @@ def groups(model: nn.Module) -> list[ScalingGroup]:
 
 
 def test_worked_value() -> None:
-    assert groups(Sum(nn.ReLU())) == [ScalingGroup(("first", "other"), ("second",))]
+    steps = ("first", "activation", "other", "add", "adaptive_avg_pool2d", "flatten")
+    assert groups(Sum(nn.ReLU())) == [ScalingGroup(("first", "other"), ("second",), steps)]
 
 
 @pytest.mark.parametrize("activation", [nn.ReLU6(), nn.GELU(), nn.Sigmoid()])
@@ -66,6 +67,19 @@ def test_residual_blocks_share_one_group() -> None:
 
 def test_layer_norms_of_a_transformer_make_groups() -> None:
     found = groups(create_model("vision_transformer"))
-    assert ScalingGroup(("blocks.0.norm1",), ("blocks.0.attention.query_key_value",)) in found
-    assert ScalingGroup(("blocks.0.norm2",), ("blocks.0.mlp.0",)) in found
+    paths = [(group.makers, group.readers) for group in found]
+    assert (("blocks.0.norm1",), ("blocks.0.attention.query_key_value",)) in paths
+    assert (("blocks.0.norm2",), ("blocks.0.mlp.0",)) in paths
     assert not any("patches" in group.makers for group in found)  # positions are added, which nothing scales
+
+
+def test_scaling_by_hand() -> None:
+    graph = fold_batch_norms(trace(nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 1))))
+    nn.init.constant_(graph.get_submodule("0").weight, 6.0)
+    nn.init.constant_(graph.get_submodule("0").bias, 4.0)
+    nn.init.constant_(graph.get_submodule("2").weight, 1.0)
+    (group,) = scaling_groups(graph)
+    scale_group(graph, group, torch.tensor([2.0, 1.0]))
+    assert graph.get_submodule("0").weight.flatten().tolist() == [3.0, 6.0]
+    assert graph.get_submodule("0").bias.tolist() == [2.0, 4.0]
+    assert graph.get_submodule("2").weight.flatten().tolist() == [2.0, 1.0]
