@@ -37,7 +37,7 @@ SUFFIX = "_quantizer"
 EXAMPLES = 8
 """Random inputs that give each quantizer some grid while exporting; every setting replaces it."""
 
-MOVES = ("MaxPool", "Reshape", "Flatten", "Transpose", "Identity")
+MOVES = ("MaxPool", "Reshape", "Flatten", "Squeeze", "Transpose", "Identity")
 """Steps that leave values on their grid."""
 
 

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from course_lib.errors import ExportError, UnknownNameError
 from course_lib.export.onnx_export import DEFAULT_OPSET, build_onnx, write_onnx
 from course_lib.export.pool_order import pool_before_quantizing
+from course_lib.export.squeeze import squeeze_pooled
 from course_lib.quantization.affine import QParams, quantize
 from course_lib.quantization.models.quantizers import QuantizedModel
 
@@ -97,6 +98,7 @@ def build_qdq(
     if target == "onnxruntime":
         writer.store_biases()
         pool_before_quantizing(content)
+        squeeze_pooled(content)
     # Shapes of tensors in between: every runtime infers them, and in small models they are most of the file.
     del content.graph.value_info[:]
     onnx.checker.check_model(content, full_check=True)

@@ -67,7 +67,7 @@ class OnnxModel:
         if not isinstance(batch, np.ndarray):
             raise ModelError(f"run takes a NumPy array, not {type(batch).__name__}; pass np.asarray(batch).")
         try:
-            output: Array = self.session.run(None, {self.input_names[0]: batch})[0]
+            output: Array = self.session.run(self.output_names, {self.input_names[0]: batch})[0]
         except Exception as error:  # ONNX Runtime's errors have no base class of their own
             raise ModelError(self._why(batch, error)) from error
         return output
