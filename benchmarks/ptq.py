@@ -83,7 +83,7 @@ class Effort:
 
 
 FULL = Effort(10_000, 4096, 1024, "adaround", ("residual", "depthwise"))
-QUICK = Effort(1_000, 256, 64, "gptq", ("depthwise",))
+QUICK = Effort(1_000, 256, 64, "gptq", ("tiny",))
 
 
 def weight_type() -> WeightType:
