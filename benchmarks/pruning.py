@@ -27,9 +27,9 @@ from tqdm import tqdm
 from benchmarks.cli import Target, run
 from course_lib.architectures import load_pretrained
 from course_lib.benchmarking import compare_latency
-from course_lib.benchmarking.machine import record_machine
 from course_lib.data import load_dataset
 from course_lib.export.onnx_export import build_onnx
+from course_lib.pipelines.pruning_studies import channel_block
 from course_lib.pruning import Schedule
 from course_lib.pruning.channel_pruner import ChannelPruner
 from course_lib.pruning.importance import Importance, taylor
@@ -83,11 +83,6 @@ CASES = {
         Schedule(0.9, 2, "linear", initial=0.8), round_epochs=3, last_epochs=15, learning_rate=1e-3
     ),
 }
-
-
-def channel_block() -> int:
-    """Return how many channels ONNX Runtime's convolutions compute at a time on this CPU."""
-    return 16 if "avx512f" in record_machine().cpu_flags else 8
 
 
 def examples(split: str, count: int | None = None) -> Examples:

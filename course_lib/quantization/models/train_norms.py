@@ -31,14 +31,7 @@ BATCH, MOMENTUM = 128, 0.1
 
 
 class TrainingNorm(nn.BatchNorm2d):
-    """A batch norm that `fold_norms` will fold, and that `freeze_norms_` can hold still before."""
-
-    frozen = False
-
-    def train(self, mode: bool = True) -> "TrainingNorm":
-        """Switch to training, or to evaluation, in which a frozen norm stays."""
-        super().train(mode and not self.frozen)
-        return self
+    """A batch norm that `fold_norms` will fold."""
 
 
 @torch.no_grad()
@@ -82,25 +75,6 @@ def insert_norms(graph: fx.GraphModule, config: QuantizationConfig, inputs: Tens
         node.replace_all_uses_with(called)
         called.update_arg(0, node)  # its own input was replaced as well
     graph.recompile()
-
-
-def freeze_norms_(graph: nn.Module) -> None:
-    """Let the norms use the means and variances that they have now, in training too, in place.
-
-    While norms follow every batch, the model that trains is not quite the one that will be deployed: a few
-    weights that jump between two grid points move the statistics of a whole channel, in depthwise layers most
-    of all (Nagel et al. 2022). So let them follow first, then freeze them and train on at a lower rate
-    (Krishnamoorthi 2018, § 3.2.2).
-
-    Parameters
-    ----------
-    graph
-        From `prepare_qat`, partly trained.
-    """
-    for module in graph.modules():
-        if isinstance(module, TrainingNorm):
-            module.frozen = True
-            module.eval()
 
 
 def measure_norms(graph: fx.GraphModule, inputs: Tensor) -> None:

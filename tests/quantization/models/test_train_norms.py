@@ -13,7 +13,6 @@ from course_lib.quantization.models.graph import trace, weight_layers
 from course_lib.quantization.models.train_norms import (
     TrainingNorm,
     fold_norms,
-    freeze_norms_,
     insert_norms,
     measure_norms,
 )
@@ -88,21 +87,6 @@ def test_a_mirrored_asymmetric_grid_keeps_its_ends():
     assert weight.flatten().tolist() == pytest.approx([1, 0, -1, -2])
     assert (grids["0"].zero_point.item(), grids["0"].quant_min, grids["0"].quant_max) == (2, 0, 3)
     assert quantize(weight, grids["0"]).flatten().tolist() == [3, 2, 1, 0]
-
-
-def test_frozen_norms_stay_where_they_are_in_training():
-    graph = trace(net())
-    insert_norms(graph, PER_CHANNEL, pictures())
-    freeze_norms_(graph)
-    batch = 5 + 3 * pictures(16, seed=2)
-    before = graph.eval()(batch)
-    statistics = [norm.running_mean.clone() for norm in norms(graph)]
-    after = graph.train()(batch)
-    torch.testing.assert_close(after, before)
-    assert graph.training
-    for norm, mean in zip(norms(copy.deepcopy(graph).train()), statistics, strict=True):
-        assert not norm.training
-        torch.testing.assert_close(norm.running_mean, mean)
 
 
 # Properties
