@@ -19,15 +19,21 @@ from torch.nn import functional as F
 from course_lib.errors import ModelError
 
 
-def trace_steps(model: nn.Module) -> fx.GraphModule:
+def trace_steps(model: nn.Module, *, share_tensors: bool = False) -> fx.GraphModule:
     """Return a copy of the model, in evaluation mode, as a graph of its steps.
+
+    Parameters
+    ----------
+    share_tensors
+        Whether the copy's parameters and buffers use the model's memory, which is quick for large models;
+        such a graph is for reading only. Gradients are separate in any case.
 
     Raises
     ------
     ModelError
         If ``forward`` cannot be traced.
     """
-    copied = deepcopy(model).eval()
+    copied = deepcopy(model, _aliases(model) if share_tensors else None).eval()
     try:
         graph = fx.symbolic_trace(copied)
     except Exception as error:  # whatever the student's forward method raises
@@ -35,7 +41,7 @@ def trace_steps(model: nn.Module) -> fx.GraphModule:
             f"{type(model).__name__} cannot be traced ({_first_line(error)}); its forward method may not "
             "decide by the values in a tensor: use torch.where instead of if, and layers of torch.nn."
         ) from error
-    graph.graph.eliminate_dead_code()
+    graph.graph.eliminate_dead_code(is_impure_node=_has_effect)
     return graph
 
 
@@ -73,6 +79,20 @@ def called_once(node: fx.Node) -> bool:
     """Return whether no other step calls the same layer."""
     callers = [step for step in node.graph.nodes if step.op == "call_module" and step.target == node.target]
     return len(callers) == 1
+
+
+def _aliases(model: nn.Module) -> dict[int, Any]:
+    """Return id → a tensor of its own on the same memory, which deepcopy takes instead of copying."""
+    aliases: dict[int, Any] = {id(buffer): buffer.detach() for buffer in model.buffers()}
+    for parameter in model.parameters():
+        aliases[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
+    return aliases
+
+
+def _has_effect(node: fx.Node) -> bool:
+    """Return whether a step does something even if its result is not used, such as ``x.add_(1)``."""
+    in_place = node.op == "call_method" and str(node.target).endswith("_")
+    return in_place or bool(node.kwargs.get("inplace")) or node.is_impure()
 
 
 def _first_line(error: Exception) -> str:

@@ -1,23 +1,28 @@
-"""Unstructured magnitude pruning: W' = W ⊙ M, where M drops the smallest weights (Han et al. 2015).
+"""Unstructured pruning: W' = W ⊙ M, where M drops the least important weights (Han et al. 2015).
 
-The importance of a weight is its magnitude |w|; the mask is 1 (True) for a weight to keep. ``sparsity`` is
-the fraction of zeros: of n weights exactly round(sparsity · n) are pruned, smallest first, and of equal ones
-the earlier position first. So the masks are nested: what is pruned at 50 % is also pruned at 60 %.
+The importance of a weight is its magnitude |w|; the mask is 1 (True) for a weight to keep. How many go is
+told in one of two ways:
 
-Worked example, sparsity 0.5 over w = [3, −1, 2, −4]: the two smallest magnitudes are 1 and 2, so the mask is
-[1, 0, 0, 1] and W' = [3, 0, 0, −4].
+- ``sparsity``, the fraction of zeros: of n weights exactly round(sparsity · n) are pruned, smallest first,
+  and of equal ones the earlier position first. So the masks are nested: what is pruned at 50 % is also pruned
+  at 60 %. The ranking runs over all layers together ("global") or in each by itself ("local").
+- ``threshold``: every weight with |w| < threshold is pruned, however many these are.
 
-The same code takes NumPy arrays and torch tensors. Left out: removing whole channels, other importances
-than the magnitude, and schedules with fine-tuning between the steps.
+Worked example, w = [3, −1, 2, −4]: at sparsity 0.5 the two smallest magnitudes, 1 and 2, go, the mask is
+[1, 0, 0, 1] and W' = [3, 0, 0, −4]. At threshold 2 only −1 goes.
+
+The same code takes NumPy arrays and torch tensors. `random_masks` is the control, `n_m` holds patterns that
+hardware can use. Left out: removing whole channels, and fine-tuning between steps (`iterative`).
 """
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args
 
 from array_api_compat import array_namespace
 
 from course_lib.errors import ModelError, SettingError
+from course_lib.registry import look_up
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,18 +30,24 @@ if TYPE_CHECKING:
 
 Array = TypeVar("Array", "np.ndarray[Any, Any]", "torch.Tensor")
 
+Scope: TypeAlias = Literal["global", "local"]
+"""Whether all layers are ranked together, or each by itself."""
 
-def magnitude_masks(weights: Mapping[str, Array], sparsity: float) -> dict[str, Array]:
-    """Return a mask for each tensor such that the smallest weights of all of them together are pruned.
 
-    A global ranking lets layers with many small weights give up more than others.
+def magnitude_masks(
+    weights: Mapping[str, Array], sparsity: float, *, scope: Scope = "global"
+) -> dict[str, Array]:
+    """Return a mask for each tensor such that the weights of smallest magnitude are pruned.
 
     Parameters
     ----------
     weights
         Name → tensor of any shape. Positions count through the tensors in this order, each row by row.
     sparsity
-        Fraction of all weights to prune, in [0, 1).
+        Fraction of the weights to prune, in [0, 1).
+    scope
+        With ``"global"``, layers with many small weights give up more than others; with ``"local"`` each
+        gives up the same fraction.
 
     Returns
     -------
@@ -46,38 +57,70 @@ def magnitude_masks(weights: Mapping[str, Array], sparsity: float) -> dict[str, 
     ------
     SettingError
         If ``sparsity`` is outside [0, 1).
+    UnknownNameError
+        If there is no such scope.
     ModelError
         If a weight is NaN or infinite.
+    """
+    return masks_by_importance(_magnitudes(weights), sparsity, scope=scope)
+
+
+def magnitude_mask(weight: Array, sparsity: float) -> Array:
+    """Return the mask that prunes the smallest weights of one tensor; see `magnitude_masks`."""
+    return magnitude_masks({"weight": weight}, sparsity)["weight"]
+
+
+def threshold_masks(weights: Mapping[str, Array], threshold: float) -> dict[str, Array]:
+    """Return for each tensor the mask that keeps the weights with |w| ≥ threshold.
+
+    Raises
+    ------
+    SettingError
+        If ``threshold`` is below 0 or not finite.
+    ModelError
+        If a weight is NaN or infinite.
+    """
+    if not 0 <= threshold < math.inf:
+        raise SettingError(
+            f"threshold is {threshold}, but magnitudes are compared with it; pass a number of at least 0."
+        )
+    return {name: magnitude >= threshold for name, magnitude in _magnitudes(weights).items()}
+
+
+def masks_by_importance(
+    importance: Mapping[str, Array], sparsity: float, *, scope: Scope = "global"
+) -> dict[str, Array]:
+    """Return masks that prune the least important entries, whatever the importance is.
+
+    Parameters
+    ----------
+    importance
+        Name → finite score of each entry, of the shape of the mask; higher = keep.
+    sparsity, scope
+        As in `magnitude_masks`, with the same exceptions.
     """
     if not 0 <= sparsity < 1:
         raise SettingError(
             f"sparsity is {sparsity}, but it is the fraction of weights to prune, from 0 up to but not "
             "including 1; try sparsity=0.5."
         )
-    if not weights:
+    look_up(dict.fromkeys(get_args(Scope)), "scope", scope)
+    if not importance:
         return {}
-    xp = array_namespace(*weights.values())
-    magnitudes = {name: xp.reshape(xp.abs(weight), (-1,)) for name, weight in weights.items()}
-    for name, magnitude in magnitudes.items():
-        if not xp.all(xp.isfinite(magnitude)):
-            raise ModelError(
-                f"The tensor {name!r} holds NaN or infinite weights, which have no place in a ranking by "
-                "magnitude; repair it first, for example with torch.nan_to_num or numpy.nan_to_num."
-            )
-    importance = xp.concat(list(magnitudes.values()))
-    keep = _keep_most_important(importance, round(sparsity * importance.shape[0]))
-
+    xp = array_namespace(*importance.values())
+    flat = {name: xp.reshape(scores, (-1,)) for name, scores in importance.items()}
+    if scope == "local":
+        return {
+            name: xp.reshape(_keep_most_important(scores, sparsity), importance[name].shape)
+            for name, scores in flat.items()
+        }
+    keep = _keep_most_important(xp.concat(list(flat.values())), sparsity)
     masks, start = {}, 0
-    for name, magnitude in magnitudes.items():
-        stop = start + magnitude.shape[0]
-        masks[name] = xp.reshape(keep[start:stop], weights[name].shape)
+    for name, scores in flat.items():
+        stop = start + scores.shape[0]
+        masks[name] = xp.reshape(keep[start:stop], importance[name].shape)
         start = stop
     return masks
-
-
-def magnitude_mask(weight: Array, sparsity: float) -> Array:
-    """Return the mask that prunes the smallest weights of one tensor; see `magnitude_masks`."""
-    return magnitude_masks({"weight": weight}, sparsity)["weight"]
 
 
 def apply_mask(weight: Array, mask: Array) -> Array:
@@ -112,13 +155,27 @@ def sparsity_of(array: Array) -> float:
     return (count - int(xp.count_nonzero(array))) / count if count else 0.0
 
 
-def _keep_most_important(importance: Array, prune_count: int) -> Array:
-    """Return which entries of a vector remain when the ``prune_count`` least important ones go.
+def _magnitudes(weights: Mapping[str, Array]) -> dict[str, Array]:
+    magnitudes = {}
+    for name, weight in weights.items():
+        xp = array_namespace(weight)
+        if not xp.all(xp.isfinite(weight)):
+            raise ModelError(
+                f"The tensor {name!r} holds NaN or infinite weights, which have no place in a ranking by "
+                "magnitude; repair it first, for example with torch.nan_to_num or numpy.nan_to_num."
+            )
+        magnitudes[name] = xp.abs(weight)
+    return magnitudes
+
+
+def _keep_most_important(importance: Array, sparsity: float) -> Array:
+    """Return which entries of a vector remain when the least important fraction goes.
 
     The last one to go sets the threshold. Everything below it goes; of those equal to it the first ones, as
     many as are still missing.
     """
     xp = array_namespace(importance)
+    prune_count = round(sparsity * importance.shape[0])
     if prune_count == 0:
         everything: Array = xp.ones_like(importance, dtype=xp.bool)
         return everything

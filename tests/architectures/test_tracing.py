@@ -39,3 +39,24 @@ def test_a_forward_method_that_decides_by_values_is_refused() -> None:
     sentence = r"^Deciding cannot be traced \(.*\); its forward method may not decide by the values"
     with pytest.raises(ModelError, match=sentence):
         trace_steps(Deciding())
+
+
+def test_shared_tensors_use_the_same_memory_but_not_the_same_gradients() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    traced = trace_steps(model, share_tensors=True)
+    for ours, theirs in zip(traced.state_dict().values(), model.state_dict().values(), strict=True):
+        assert ours.data_ptr() == theirs.data_ptr()
+    traced(torch.ones(3, 2)).sum().backward()
+    assert traced.get_submodule("0").weight.grad is not None
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+class InPlace(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        y = x * 2
+        y.add_(1)
+        return y
+
+
+def test_steps_in_place_whose_result_is_not_used_stay() -> None:
+    assert trace_steps(InPlace())(torch.tensor([3.0])).item() == 7.0

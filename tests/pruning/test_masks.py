@@ -9,8 +9,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from torch.nn.utils import prune
 
-from course_lib.errors import ModelError, SettingError
-from course_lib.pruning import apply_mask, magnitude_mask, magnitude_masks, sparsity_of
+from course_lib.errors import ModelError, SettingError, UnknownNameError
+from course_lib.pruning import (
+    apply_mask,
+    magnitude_mask,
+    magnitude_masks,
+    masks_by_importance,
+    sparsity_of,
+    threshold_masks,
+)
 
 sparsities = st.floats(0, 1, exclude_max=True)
 # few different values, so that ties are common
@@ -43,6 +50,25 @@ def test_the_ranking_is_global():
     masks = magnitude_masks(weights, 0.5)
     assert masks["large"].tolist() == [[True, True], [True, False]]
     assert masks["small"].tolist() == [False, False, False, True]
+
+
+def test_a_local_ranking_takes_the_same_from_each():
+    weights = {"large": np.asarray([[5.0, -6.0], [7.0, 0.3]]), "small": np.asarray([0.1, -0.2, 0.4, 9.0])}
+    masks = magnitude_masks(weights, 0.5, scope="local")
+    assert masks["large"].tolist() == [[False, True], [True, False]]
+    assert masks["small"].tolist() == [False, False, True, True]
+
+
+def test_a_threshold_by_hand():
+    masks = threshold_masks({"w": np.asarray([3.0, -1.0, 2.0, -4.0]), "v": np.asarray([[1.5]])}, 2)
+    assert masks["w"].tolist() == [True, False, True, True]
+    assert masks["v"].tolist() == [[False]]
+
+
+def test_any_importance_can_be_ranked():
+    masks = masks_by_importance({"a": np.asarray([-1.0, 2.0]), "b": np.asarray([-3.0, 0.0])}, 0.5)
+    assert masks["a"].tolist() == [False, True]
+    assert masks["b"].tolist() == [False, True]
 
 
 def test_equal_weights_go_in_order_of_position():
@@ -130,8 +156,28 @@ def test_applying_a_mask_zeroes_what_it_prunes_and_changes_nothing_else(weight, 
     assert sparsity_of(pruned) >= sparsity_of(mask)
 
 
+@given(models, sparsities)
+def test_a_local_mask_is_that_of_the_tensor_alone(weights, sparsity):
+    masks = magnitude_masks(weights, sparsity, scope="local")
+    for name, weight in weights.items():
+        assert (masks[name] == magnitude_mask(weight, sparsity)).all()
+        tensor = {name: torch.from_numpy(weight)}
+        assert (magnitude_masks(tensor, sparsity, scope="local")[name].numpy() == masks[name]).all()
+
+
+@given(models, st.floats(0, 4))
+def test_a_threshold_keeps_what_is_not_below_it(weights, threshold):
+    masks = threshold_masks(weights, threshold)
+    for name, weight in weights.items():
+        assert masks[name].shape == weight.shape
+        assert (masks[name] == (np.abs(weight) >= threshold)).all()
+        assert (threshold_masks({"": torch.from_numpy(weight)}, threshold)[""].numpy() == masks[name]).all()
+
+
 def test_no_weights_have_no_masks():
     assert magnitude_masks({}, 0.5) == {}
+    assert magnitude_masks({}, 0.5, scope="local") == {}
+    assert threshold_masks({}, 0.5) == {}
 
 
 def test_masks_of_zeros_and_ones_apply_too():
@@ -183,6 +229,23 @@ def test_a_sparsity_out_of_range_is_refused(sparsity):
     )
 
 
+@pytest.mark.parametrize("threshold", [-0.1, float("inf"), float("nan")])
+def test_a_threshold_out_of_range_is_refused(threshold):
+    with pytest.raises(SettingError) as error:
+        threshold_masks({"w": np.ones(3)}, threshold)
+    assert str(error.value) == (
+        f"threshold is {threshold}, but magnitudes are compared with it; pass a number of at least 0."
+    )
+
+
+def test_an_unknown_scope_lists_the_known():
+    with pytest.raises(UnknownNameError) as error:
+        magnitude_masks({"w": np.ones(3)}, 0.5, scope="locale")
+    assert str(error.value) == (
+        "There is no scope called 'locale'; the known ones are global, local. Did you mean 'local'?"
+    )
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("sparsity", [0.0, 0.5])
 @pytest.mark.parametrize("as_array", [np.asarray, torch.tensor])
@@ -190,6 +253,8 @@ def test_weights_that_are_not_finite_are_refused(bad, sparsity, as_array):
     weights = {"conv.weight": as_array([1.0, 2.0]), "head.weight": as_array([[0.5], [bad]])}
     with pytest.raises(ModelError) as error:
         magnitude_masks(weights, sparsity)
+    with pytest.raises(ModelError, match=r"'head\.weight' holds NaN"):
+        threshold_masks(weights, 0.5)
     assert str(error.value) == (
         "The tensor 'head.weight' holds NaN or infinite weights, which have no place in a ranking by "
         "magnitude; repair it first, for example with torch.nan_to_num or numpy.nan_to_num."
