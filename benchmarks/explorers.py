@@ -1,8 +1,9 @@
-"""How fast do the calibration and the sensitivity explorer follow a change, on the page?
+"""How fast do the explorers follow a change, on the page?
 
-In Chromium against Voilà, on the depthwise model: key presses on a slider of the one, clicks on the bits of
-the other's layers, timed in the page from the event to the first change that it causes. (`benchmarks.slider`
-does this for the compression explorer.)
+In Chromium against Voilà, on the depthwise model: key presses on the calibration explorer's sliders, clicks on
+the bits of the sensitivity explorer's layers, key presses on the compression explorer's channel slider, timed
+in the page from the event to the first change that it causes. For channels it is also timed until the latency
+of the smaller graph is measured and shown. (`benchmarks.slider` does this for sparsity and bits.)
 """
 
 import sys
@@ -12,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from tqdm import tqdm
 
 from benchmarks.cli import Target, run
@@ -23,9 +24,11 @@ WATCH = """(event) => {
   window.started = {};
   window.shown = [];
   // The page's own listener has sent the setting before this one hears of the event.
-  root.addEventListener(event, (heard) => { window.started[root.dataset.sent] = heard.timeStamp; });
-  new MutationObserver(() => window.shown.push([Number(root.dataset.generation), performance.now()]))
-    .observe(root, { attributes: true, attributeFilter: ['data-generation'] });
+  root.addEventListener(event, (heard) => { window.started[root.dataset.sent] ??= heard.timeStamp; });
+  new MutationObserver(() => {
+    const { generation, complete } = root.dataset;
+    window.shown.push([Number(generation), performance.now(), complete === 'true']);
+  }).observe(root, { attributes: true, attributeFilter: ['data-generation'] });
 }"""
 """Note when each change is asked for, and every state that the page shows afterwards."""
 
@@ -52,38 +55,68 @@ def click_bits(page: Page) -> Iterator[None]:
             yield
 
 
+def remove_channels(page: Page) -> Iterator[None]:
+    """Remove more and more channels, down to a few and back again, by one importance after the other."""
+    slider = page.get_by_role("slider", name="Channels removed")
+    expect(slider).to_be_enabled(timeout=WAIT_MS)
+    multiples = page.get_by_label("Keep multiples of")
+    stops = int(slider.get_attribute("max") or 0) // int(slider.get_attribute("step") or 1)
+    for importance in ("l1", "l2", "bn_scale", "random"):
+        for multiple in ("8", "4", "1"):
+            # A new importance shows up with the first channels that it removes.
+            slider.press("Home")
+            wait_until_exact(page)
+            slider.press("ArrowRight")
+            wait_until_exact(page)
+            page.get_by_label("Least by").select_option(importance)
+            multiples.select_option(multiple)
+            wait_until_exact(page)
+            for _ in range(stops - 1):
+                slider.press("ArrowRight")
+                yield
+
+
 @dataclass(frozen=True)
 class Explorer:
-    """A page, the event that its controls send, and a way to change a setting again and again."""
+    """A page, the event that its controls send, and a way to change a setting again and again.
+
+    ``timed`` says whether the time until the latency is measured is of interest as well.
+    """
 
     path: str
     event: str
     changes: Callable[[Page], Iterator[None]]
+    timed: bool = False
 
 
 EXPLORERS = {
     "calibration": Explorer("voila/render/calibration_explorer.ipynb", "input", press_keys),
     "sensitivity": Explorer("voila/render/sensitivity_explorer.ipynb", "click", click_bits),
+    "channels": Explorer("voila/render/compression_explorer.ipynb", "input", remove_channels, timed=True),
 }
 
 
 def measure(quick: bool) -> dict[str, Any]:
-    """Return the times to the first result of both explorers, and how often an older one followed."""
+    """Return the times to each explorer's first result, and how often an older one followed."""
     moves = 12 if quick else 48
     figures: dict[str, Any] = {}
     with voila_server() as server, browser() as chromium:
         for name, explorer in EXPLORERS.items():
-            samples, stale = _time_changes(chromium, server, explorer, moves)
+            samples, complete, stale = _time_changes(chromium, server, explorer, moves)
             figures[f"{name}_first_p50_ms"] = float(np.percentile(samples, 50))
             figures[f"{name}_first_p95_ms"] = float(np.percentile(samples, 95))
             figures[f"{name}_stale_shown"] = stale
             figures[f"{name}_first_samples_ms"] = samples
+            if explorer.timed:
+                figures[f"{name}_complete_p50_ms"] = float(np.percentile(complete, 50))
+                figures[f"{name}_complete_p95_ms"] = float(np.percentile(complete, 95))
+                figures[f"{name}_complete_samples_ms"] = complete
     return figures
 
 
 def _time_changes(
     chromium: Browser, server: Server, explorer: Explorer, moves: int
-) -> tuple[list[float], int]:
+) -> tuple[list[float], list[float], int]:
     page = chromium.new_page()
     page.goto(server.url + explorer.path)
     page.wait_for_selector(EXPLORER, timeout=WAIT_MS)
@@ -91,17 +124,22 @@ def _time_changes(
     server.wait_until_warm(kernels=2)
     wait_until_exact(page)
     page.evaluate(WATCH, explorer.event)
-    changes = explorer.changes(page)
+    changes, counted = explorer.changes(page), []
     for _ in tqdm(range(moves), desc=explorer.path, unit="move", file=sys.stderr):
         next(changes)
+        counted.append(page.evaluate("() => document.querySelector('.ce').dataset.sent"))
         wait_until_exact(page)
     started, shown = page.evaluate("() => [window.started, window.shown]")
     page.close()
     first: dict[str, float] = {}
-    for generation, at in shown:
+    complete: dict[str, float] = {}
+    for generation, at, measured in shown:
         first.setdefault(str(generation), at)
+        if measured:
+            complete.setdefault(str(generation), at)
     stale = sum(later[0] < earlier[0] for earlier, later in pairwise(shown))
-    return [first[sent] - at for sent, at in started.items() if sent in first], stale
+    after = [[seen[sent] - started[sent] for sent in counted if sent in seen] for seen in (first, complete)]
+    return after[0], after[1], stale
 
 
 if __name__ == "__main__":
@@ -111,6 +149,7 @@ if __name__ == "__main__":
             f"{name}_{key}": target
             for name in EXPLORERS
             for key, target in (("first_p50_ms", Target(high=80)), ("stale_shown", Target(high=0)))
-        },
+        }
+        | {"channels_complete_p50_ms": Target(high=120)},
         threads=2,
     )
