@@ -43,7 +43,7 @@ WAYS: dict[str, tuple[WeightRange, Rounding, bool]] = {
 }
 """Name → how the ends of the grid are found, how weights are rounded, whether biases are corrected."""
 
-CASE, EPOCHS = replace(CASES["w4a4_depthwise"], averaging=0.99), 3
+CASE, EPOCHS = CASES["w4a4_depthwise"], 3
 """What is trained, and for how many epochs: as in the benchmark, but fewer, so that a lesson can wait for it,
 and with averaged weights, whose curve is calmer."""
 
@@ -86,7 +86,13 @@ def measure_training(model: torch.nn.Module) -> dict[str, Any]:
 
     def history(estimator: Estimator) -> Any:
         graph = prepare_qat(model, _batches(), CASE.quantization, estimator=estimator)
-        return fit(graph, train, validation, CASE.training(EPOCHS), loss_function=imitate(model)).history
+        return fit(
+            graph,
+            train,
+            validation,
+            replace(CASE.training(EPOCHS), averaging=0.99),
+            loss_function=imitate(model),
+        ).history
 
     return {
         "training": {"LSQ": history("lsq"), "straight through": history("ste")},
