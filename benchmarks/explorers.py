@@ -1,9 +1,9 @@
 """How fast do the explorers follow a change, on the page?
 
-In Chromium against Voilà, on the depthwise model: key presses on the calibration explorer's sliders, clicks on
-the bits of the sensitivity explorer's layers, key presses on the compression explorer's channel slider, timed
-in the page from the event to the first change that it causes. For channels it is also timed until the latency
-of the smaller graph is measured and shown. (`benchmarks.slider` does this for sparsity and bits.)
+In Chromium against Voilà, on the depthwise model: key presses on the calibration explorer's sliders, clicks
+on the bits of the sensitivity explorer's layers, key presses on the compression explorer's channel slider,
+timed in the page from the event to the first change that it causes. For channels it is also timed until the
+latency of the smaller graph is measured and shown. (`benchmarks.slider` does this for sparsity and bits.)
 """
 
 import sys

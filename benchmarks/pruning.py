@@ -28,8 +28,8 @@ from benchmarks.cli import Target, run
 from course_lib.architectures import load_pretrained
 from course_lib.benchmarking import compare_latency
 from course_lib.data import load_dataset
+from course_lib.explore.pruning_studies import channel_block
 from course_lib.export.onnx_export import build_onnx
-from course_lib.pipelines.pruning_studies import channel_block
 from course_lib.pruning import Schedule
 from course_lib.pruning.channel_pruner import ChannelPruner
 from course_lib.pruning.importance import Importance, taylor

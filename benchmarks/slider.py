@@ -40,7 +40,7 @@ WATCH = """() => {
   // The page's own listener, on the slider itself, has sent the setting before this one hears of the event.
   root.addEventListener('input', (event) => {
     window.inputs[root.dataset.sent] = event.timeStamp;
-    window.sent[root.dataset.sent] = root.querySelector('input[type=range]').value;
+    window.sent[root.dataset.sent] = root.querySelector('input[id$=-sparsity]').value;
   });
   new MutationObserver(() => {
     const { generation, complete, exact } = root.dataset;

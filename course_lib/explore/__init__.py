@@ -6,6 +6,8 @@ from course_lib.explore.calibration import CalibrationEngine
 from course_lib.explore.calibration_result import CalibrationResult, CalibrationSetting
 from course_lib.explore.compression import CompressionEngine
 from course_lib.explore.layer_sensitivity import SensitivityMap, SensitivityMeasurement
+from course_lib.explore.microscope import MicroscopeEngine, MicroscopeResult
+from course_lib.explore.microscope_choice import ChannelChoice
 from course_lib.explore.quantizer import QuantizerResult, QuantizerSetting, study_quantizer
 from course_lib.explore.result import CompressionResult
 from course_lib.explore.sensitivity import SensitivityEngine, SensitivityResult
@@ -16,9 +18,12 @@ __all__ = [
     "CalibrationEngine",
     "CalibrationResult",
     "CalibrationSetting",
+    "ChannelChoice",
     "CompressionEngine",
     "CompressionResult",
     "CompressionSetting",
+    "MicroscopeEngine",
+    "MicroscopeResult",
     "QuantizerResult",
     "QuantizerSetting",
     "SensitivityEngine",

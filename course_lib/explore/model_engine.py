@@ -77,7 +77,7 @@ class ModelEngine(ABC, Generic[SettingT, ResultT]):
         seed: int = 0,
         on_progress: Callable[[float], None] = lambda share: None,
     ) -> None:
-        self.name = name or _name_of(source)
+        self.source, self.name = source, name or _name_of(source)
         self.dataset = dataset
         self.graph = WeightGraph(onnx_of(source, dataset.images.shape[1:]))
         self._pool = ThreadPoolExecutor(_usable_cores(), thread_name_prefix="model-engine")
@@ -139,9 +139,9 @@ class ModelEngine(ABC, Generic[SettingT, ResultT]):
         """End the threads; the engine cannot be used afterwards."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _loading(self, values: Values) -> Future[LoadedModel]:
-        """Start to load the model with these weights; the caller's core is free meanwhile."""
-        return self._pool.submit(self._load, values)
+    def _loading(self, values: Values, graph: WeightGraph | None = None) -> Future[LoadedModel]:
+        """Start to load the model, or a smaller graph, with these weights; the caller's core is free."""
+        return self._pool.submit(self._load, values, graph)
 
     def _measure(
         self, setting: SettingT, loading: Future[LoadedModel], cancelled: Callable[[], bool]
@@ -166,8 +166,8 @@ class ModelEngine(ABC, Generic[SettingT, ResultT]):
         if len(known[0]) == len(self.dataset):
             yield Measured(self._meter.estimate(known), self._meter.class_accuracy(known), latency)
 
-    def _load(self, values: Values) -> LoadedModel:
-        return OnnxRuntime().load(self.graph.with_weights(values), threads=1)
+    def _load(self, values: Values, graph: WeightGraph | None = None) -> LoadedModel:
+        return OnnxRuntime().load((graph or self.graph).with_weights(values), threads=1)
 
     def _measure_latency(self, model: LoadedModel) -> MeasuredLatency:
         image, dense = self.dataset.inputs(slice(1)), self._dense

@@ -149,10 +149,10 @@ def _weight_layers(graph: fx.GraphModule) -> dict[str, WeightLayer]:
 def _watched(layers: Mapping[str, WeightLayer], see: Callable[[str, Tensor, Tensor], None]) -> Iterator[None]:
     """Call ``see`` with the path, input and output of every call of a layer inside the block."""
 
-    def hook(path: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def watcher(path: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         return lambda layer, inputs, output: see(path, inputs[0], output)
 
-    handles = [layer.register_forward_hook(hook(path)) for path, layer in layers.items()]
+    handles = [layer.register_forward_hook(watcher(path)) for path, layer in layers.items()]
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ Charts need matplotlib, which a dashboard can do without: import them from ``cou
 from course_lib.widgets.calibration_explorer import CalibrationExplorer
 from course_lib.widgets.compression_explorer import CompressionExplorer
 from course_lib.widgets.prediction import Prediction
+from course_lib.widgets.pruning_microscope import PruningMicroscope
 from course_lib.widgets.quantizer_explorer import QuantizerExplorer
 from course_lib.widgets.sensitivity_explorer import SensitivityExplorer
 from course_lib.widgets.source import show_source
@@ -14,6 +15,7 @@ __all__ = [
     "CalibrationExplorer",
     "CompressionExplorer",
     "Prediction",
+    "PruningMicroscope",
     "QuantizerExplorer",
     "SensitivityExplorer",
     "show_source",

@@ -116,7 +116,7 @@ def _tiles(result: Result) -> dict[str, dict[str, str]]:
         "accuracy": _accuracy_tile(result),
         "latency": _latency_tile(result),
         "size": {"value": format_bytes(result.size_bytes), "detail": smaller},
-        "sqnr": {"value": decibels(result.sqnr_db), "detail": "the weights are unchanged"},
+        "sqnr": {"value": decibels(result.sqnr_db), "detail": "no weight is changed"},
     }
 
 

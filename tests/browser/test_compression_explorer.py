@@ -22,7 +22,7 @@ def all_fields(page: Page) -> list[str]:
 
 def drag(page: Page, slider: str, shares: list[float]) -> None:
     """Press the mouse on a slider and pass through these positions, given as shares of its length."""
-    box = page.get_by_label(slider).bounding_box()
+    box = page.get_by_label(slider, exact=True).bounding_box()
     assert box is not None
     y = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + 8, y)
@@ -59,6 +59,52 @@ def test_text_chart_and_table_agree_after_a_key_press(explorer_page: Page):
 
 def _label(page: Page) -> str:
     return page.locator("tr[aria-current] th").inner_text()
+
+
+def remove_half_of_the_channels(page: Page) -> None:
+    slider = page.get_by_label("Channels removed", exact=True)
+    expect(slider).to_be_enabled()
+    for _ in range(10):
+        slider.press("ArrowRight")
+    wait_until_exact(page)
+
+
+def test_channels_can_be_removed_with_the_keyboard_and_everything_agrees(explorer_page: Page):
+    remove_half_of_the_channels(explorer_page)
+    fields = all_fields(explorer_page)
+    assert explorer_page.locator("tr[aria-current] td").all_inner_texts() == fields
+    chart = explorer_page.locator("[data-chart=frontier]")
+    assert chart.get_attribute("data-cells") == "|".join(fields)
+    removed = "50% of the channels removed (L1 norm, multiples of 8)"
+    assert _label(explorer_page) == f"{removed}, 0% zeros, 32-bit float"
+    kept, total = map(int, shown(explorer_page, "channels").split(" of "))
+    assert 0.4 < kept / total < 0.6
+    tile = explorer_page.locator(".ce-tile", has_text="Channels left")
+    expect(tile).to_contain_text("× fewer MACs, ")
+    expect(tile).to_contain_text("ranked by L1 norm")
+    slider = explorer_page.get_by_label("Channels removed", exact=True)
+    assert slider.get_attribute("aria-valuetext") == "50 percent of the channels removed"
+
+
+def test_the_importance_can_be_chosen_and_reset_brings_all_channels_back(explorer_page: Page):
+    remove_half_of_the_channels(explorer_page)
+    explorer_page.get_by_label("Least by").select_option("bn_scale")
+    wait_until_exact(explorer_page)
+    assert "(batch-norm scale, multiples of 8)" in _label(explorer_page)
+    explorer_page.get_by_role("button", name="Reset").press("Enter")
+    wait_until_exact(explorer_page)
+    assert shown(explorer_page, "channels") == "all"
+    assert explorer_page.get_by_label("Channels removed", exact=True).input_value() == "0"
+    assert shown(explorer_page, "accuracy") == f"{CARD.accuracy:.2%}"
+
+
+def test_a_rapid_drag_over_the_channels_ends_at_the_last_setting(explorer_page: Page):
+    expect(explorer_page.get_by_label("Channels removed", exact=True)).to_be_enabled()
+    drag(explorer_page, "Channels removed", [step / 60 for step in range(50)])
+    wait_until_exact(explorer_page)
+    percent = explorer_page.get_by_label("Channels removed", exact=True).input_value()
+    assert int(percent) >= 60
+    assert _label(explorer_page).startswith(f"{percent}% of the channels removed")
 
 
 def test_a_rapid_drag_ends_at_the_last_setting(explorer_page: Page):
@@ -132,7 +178,8 @@ def test_the_visited_settings_download_as_csv(explorer_page: Page, tmp_path: Pat
 
 
 def test_every_control_and_chart_has_a_name_for_screen_readers(explorer_page: Page):
-    for name in ("Model", "Sparsity", "Weight bits", "Symmetric", "A scale per channel", "Layer"):
+    names = ("Model", "Channels removed", "Least by", "Keep multiples of", "Sparsity", "Weight bits")
+    for name in (*names, "Symmetric", "A scale per channel", "Layer"):
         expect(explorer_page.get_by_label(name, exact=True)).to_have_count(1)
     explorer_page.get_by_label("Sparsity").press("ArrowRight")
     assert explorer_page.get_by_label("Sparsity").get_attribute("aria-valuetext") == "1 percent zeros"

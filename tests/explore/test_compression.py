@@ -1,14 +1,20 @@
+import subprocess
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from course_lib.architectures import load_card, load_pretrained
+from course_lib.benchmarking import Interval
 from course_lib.data import Dataset, load_dataset
-from course_lib.errors import ModelError, UnknownNameError
+from course_lib.errors import ModelError, SettingError, UnknownNameError
 from course_lib.explore import CompressionEngine, CompressionSetting
 
 SETTING = CompressionSetting(0.4, 4)
+HALF = CompressionSetting(0.2, 8, pruning_ratio=0.5, multiple_of=1)
 
 
 def accuracy_by_hand(model: nn.Module, data: Dataset) -> float:
@@ -125,3 +131,77 @@ def test_the_engine_agrees_with_pytorch_and_the_card(name: str):
     assert engine.baseline_accuracy == load_card(name).accuracy
     own = CompressionEngine(load_pretrained(name), load_dataset("fashion-mnist"))
     assert own.exact(SETTING).accuracy == engine.exact(SETTING).accuracy
+
+
+def test_the_accuracy_without_channels_is_that_of_the_pruned_module(
+    engine: CompressionEngine, small_net: nn.Module, small_data: Dataset
+):
+    from course_lib.pruning.importance import l1_norm
+    from course_lib.pruning.selection import select_channels
+    from course_lib.pruning.structure.dependency import DependencyGraph
+    from course_lib.pruning.structure.removal import remove
+
+    graph = DependencyGraph(small_net, torch.zeros(1, 1, 8, 8))
+    pruned = remove(graph, select_channels(graph.groups, l1_norm(graph), 0.5))
+    result = engine.exact(CompressionSetting(pruning_ratio=0.5, multiple_of=1))
+    assert result.accuracy.value == accuracy_by_hand(pruned, small_data)
+    # 3 of 6 filters of 9 weights at 36 pixels, and 3 · 36 of 6 · 36 columns for 3 classes.
+    assert result.channels is not None
+    assert (result.channels.kept, result.channels.total) == (3, 6)
+    assert (result.channels.macs, result.channels.dense_macs) == (3 * 9 * 36 + 324, 6 * 9 * 36 + 648)
+    assert result.size_bytes == 4 * sum(
+        tensor.numel() for tensor in pruned.state_dict().values() if tensor.is_floating_point()
+    )
+
+
+def test_zeros_and_bits_are_put_into_what_is_left(engine: CompressionEngine):
+    result = engine.exact(HALF)
+    assert result.sparsity == pytest.approx(0.2, abs=0.02)
+    assert result.size_bytes < engine.exact(CompressionSetting(0.2, 8)).size_bytes
+    assert sum(result.histogram.counts) + result.histogram.zeros == 3 * 3 * 36
+    assert 15 < result.sqnr_db < np.inf
+
+
+def test_the_order_of_settings_does_not_matter(engine: CompressionEngine):
+    first = engine.exact(HALF)
+    engine.exact(CompressionSetting())
+    engine.exact(CompressionSetting(pruning_ratio=0.3, multiple_of=1))
+    assert engine.exact(HALF) == first
+
+
+def test_an_importance_that_does_not_fit_and_too_high_a_ratio_are_refused(engine: CompressionEngine):
+    assert engine.channels.result().importances == ("l1", "l2", "bn_scale", "random")
+    with pytest.raises(SettingError, match=r"with max_ratio_per_group=0.9 and one channel left"):
+        engine.exact(CompressionSetting(pruning_ratio=0.95))
+
+
+def test_an_onnx_file_says_that_the_module_is_needed(tmp_path, small_net: nn.Module, small_data: Dataset):
+    from course_lib.export.onnx_export import export_onnx
+
+    path = export_onnx(small_net, torch.zeros(1, 1, 8, 8), tmp_path / "small.onnx")
+    own = CompressionEngine(path, small_data, first_images=120)
+    with pytest.raises(ModelError, match=r"from an .onnx file, .* pass the PyTorch module"):
+        own.exact(HALF)
+    assert own.exact(SETTING).channels is None
+
+
+def test_an_engine_that_removes_no_channels_does_without_torch():
+    code = (
+        "import sys; from course_lib.data import load_dataset; "
+        "from course_lib.explore import CompressionEngine, CompressionSetting; "
+        "engine = CompressionEngine('tiny', load_dataset('fashion-mnist').take(slice(200))); "
+        "engine.exact(CompressionSetting(0.5)); sys.exit('torch' in sys.modules)"
+    )
+    CompressionEngine("tiny", load_dataset("fashion-mnist").take(slice(200)))  # exported and kept by now
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_page_says_why_removed_channels_pay_and_when_they_do_not(engine: CompressionEngine):
+    result = engine.exact(HALF)
+    assert result.latency is not None
+    faster, slower = (
+        replace(result, latency=replace(result.latency, ratio_interval=Interval(low, high, 0.95)))
+        for low, high in ((0.4, 0.6), (1.2, 1.4))
+    )
+    assert "A removed channel is gone from every tensor" in faster.latency_note
+    assert "keep multiples of 8" in slower.latency_note

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -6,11 +7,14 @@ import torch
 from torch import nn
 
 from course_lib.architectures import list_zoo
+from course_lib.benchmarking import Interval
 from course_lib.data import Dataset
 from course_lib.errors import UnknownNameError
 from course_lib.explore import CompressionSetting
+from course_lib.explore.result import ChannelsLeft, MeasuredLatency
 from course_lib.export.onnx_export import export_onnx
 from course_lib.widgets import CompressionExplorer
+from course_lib.widgets.compression_view import gain_words
 
 
 def move(explorer: CompressionExplorer, **change: Any) -> dict[str, Any]:
@@ -97,9 +101,11 @@ def test_the_visited_settings_come_as_csv(explorer: CompressionExplorer, monkeyp
     explorer._handle_custom_msg({"kind": "export"}, [])
     (message,) = sent
     header, *rows = message["content"].splitlines()
-    assert header.startswith("model,sparsity,bits,symmetric,per_channel,accuracy")
+    assert header.startswith(
+        "model,sparsity,bits,symmetric,per_channel,pruning_ratio,importance,multiple_of,accuracy"
+    )
     assert len(rows) == 2
-    assert rows[1].startswith("Sequential (yours),0.0,4,True,True,")
+    assert rows[1].startswith("Sequential (yours),0.0,4,True,True,0.0,l1,8,")
 
 
 def test_visited_settings_can_be_forgotten(explorer: CompressionExplorer):
@@ -151,3 +157,73 @@ def test_each_model_shows_its_own_points(monkeypatch: pytest.MonkeyPatch):
 def test_a_failed_model_is_not_called_done(own_model: nn.Module):
     widget = CompressionExplorer(own_model)
     assert not widget.wait(60)
+
+
+def traced(explorer: CompressionExplorer) -> CompressionExplorer:
+    """Ask for the channels as the page does after its first picture, and wait until they are there."""
+    explorer._handle_custom_msg({"kind": "channels"}, [])
+    explorer._engine(explorer.models[0]).channels.result(60)
+    return explorer
+
+
+def test_channels_can_be_removed_once_the_model_is_traced(explorer: CompressionExplorer):
+    assert explorer.channels_note.startswith("In a moment: PyTorch is being loaded")
+    traced(explorer)
+    assert explorer.channels_note == ""
+    # There is no batch norm to rank by.
+    assert [name for name, _ in explorer.importances] == ["l1", "l2", "random"]
+    shown = move(explorer, pruning_ratio=0.5, multiple_of=1)
+    assert shown["label"] == "50% of the channels removed (L1 norm), 0% zeros, 32-bit float"
+    assert shown["channels"]["value"] == "2 of 4"
+    assert shown["channels"]["detail"].startswith("2.0× fewer MACs, ")
+    assert shown["channels"]["detail"].endswith("; ranked by L1 norm")
+    code = "pruning_ratio=0.5, importance='l1', multiple_of=1)"
+    assert code in shown["code"]
+
+
+def test_channels_asked_for_before_the_model_is_traced_are_waited_for(
+    own_model: nn.Module, own_data: Dataset
+):
+    setting = CompressionSetting(pruning_ratio=0.5, importance="random", multiple_of=1)
+    widget = CompressionExplorer(own_model, own_data, setting)
+    assert widget.wait(60)
+    assert widget.result["channels"]["value"] == "2 of 4"
+    assert widget.result["channels"]["detail"].endswith("; chosen at random")
+
+
+def test_an_onnx_file_tells_what_to_pass_instead(tmp_path: Path, own_model: nn.Module, own_data: Dataset):
+    path = export_onnx(own_model, torch.zeros(1, 1, 8, 8), tmp_path / "own.onnx")
+    widget = CompressionExplorer(path, own_data)
+    assert widget.wait(60)
+    widget._handle_custom_msg({"kind": "channels"}, [])
+    assert widget.channels_note.endswith("pass the PyTorch module that it was exported from.")
+    widget.request = {**widget.request, "pruning_ratio": 0.5, "generation": 1}
+    assert not widget.wait(60)
+    assert widget.error == widget.channels_note
+
+
+def test_a_model_that_cannot_be_traced_says_so_in_the_place_of_the_slider(own_data: Dataset):
+    class Hidden(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(64, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x.flatten(1))
+
+    widget = CompressionExplorer(Hidden(), own_data)
+    assert widget.wait(60)
+    widget.prepare_channels()
+    assert widget._engine("Hidden (yours)").channels.exception(60) is not None
+    assert widget.channels_note.startswith("Hidden has no channels that can be removed")
+
+
+def test_the_gain_is_put_in_words():
+    left = ChannelsLeft(kept=50, total=100, macs=10, dense_macs=21)
+    measured = MeasuredLatency(0.5, Interval(0.4, 0.6, 0.95), 0.8, 0.6, Interval(0.5, 0.7, 0.95), 12, None)
+    assert gain_words(left, None) == "2.1× fewer MACs, measuring"
+    assert gain_words(left, measured) == "2.1× fewer MACs, 1.7× faster"
+    slower = replace(measured, ratio=1.5, ratio_interval=Interval(1.2, 1.7, 0.95))
+    assert gain_words(left, slower) == "2.1× fewer MACs, but 1.5× slower"
+    same = replace(measured, ratio=0.98, ratio_interval=Interval(0.9, 1.1, 0.95))
+    assert gain_words(left, same) == "2.1× fewer MACs, not measurably faster"
