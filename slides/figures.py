@@ -5,11 +5,13 @@ Nothing is measured here. Each figure carries the machine and the date of its ru
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
 
 from course_lib.edge import choose
+from course_lib.pipelines.sparsity_pays import SparsityStudy
 from course_lib.registry import look_up
 from course_lib.widgets.chart import TALL, Chart
 from course_lib.widgets.charts import (
@@ -20,6 +22,16 @@ from course_lib.widgets.charts import (
     layer_chart,
     sparsity_chart,
     throughput_chart,
+)
+from course_lib.widgets.pruning_charts import (
+    gating_chart,
+    layers_chart,
+    pruned_chart,
+    rank_chart,
+    removal_chart,
+    rounds_chart,
+    stored_chart,
+    tickets_chart,
 )
 from course_lib.widgets.quantization_charts import (
     accuracy_chart,
@@ -36,6 +48,7 @@ from course_lib.widgets.sensitivity_charts import (
     staircase_chart,
     training_chart,
 )
+from course_lib.widgets.sparsity_charts import break_even_chart
 from slides.recording import FOLDER, Recording, load_recording
 
 FIGURES = Path(__file__).parent / "figures"
@@ -65,6 +78,43 @@ def draw_week01(recording: Recording) -> dict[str, Chart]:
         "week01_kernels": comparison_chart(results["kernels"], TALL),
         "week01_choice": choice_chart(choice, TALL),
     }
+
+
+def draw_week04(recording: Recording) -> dict[str, Chart]:
+    """Return the figures of week 4, name → chart."""
+    results = recording.results
+    dense, dense_watched = results["dense_accuracy"], results["rounds_dense"]
+    gone = "channels removed"
+    return {
+        "week04_masks": pruned_chart(results["masks"], dense, TALL),
+        "week04_stored": stored_chart({float(zeros): way for zeros, way in results["stored"].items()}, TALL),
+        "week04_zeros": comparison_chart(results["zeros_race"], TALL),
+        "week04_removed": removal_chart(results["removed"], TALL),
+        "week04_widths": removal_chart(
+            {"whole blocks": results["removed"]["depthwise"], "any width": results["any_width"]}, TALL
+        ),
+        "week04_rankings": pruned_chart(results["rankings"], dense, TALL, pruned=gone),
+        "week04_layers": layers_chart(results["layers"], TALL),
+        "week04_rounds": rounds_chart(results["weight_rounds"], dense_watched, size=TALL),
+        "week04_floor": rounds_chart(
+            {"two epochs a round": results["channel_rounds"]},
+            dense_watched,
+            results["floor"] * dense_watched,
+            TALL,
+            pruned="MACs that are gone",
+        ),
+        "week04_tickets": tickets_chart(results["lottery"], TALL),
+        "week04_one_column": break_even_chart(study_of(results["break_even_1"]), size=TALL),
+        "week04_columns": break_even_chart(study_of(results["break_even_64"]), size=TALL),
+        "week04_ranks": rank_chart(results["ranks"], results["ranks_macs"], TALL),
+        "week04_factors": accuracy_chart(results["factors"], TALL),
+        "week04_gating": gating_chart(results["gating"], TALL),
+    }
+
+
+def study_of(read: SparsityStudy) -> SparsityStudy:
+    """Return a study as it was measured: JSON keeps the sizes among its keys as text."""
+    return replace(read, baselines={int(size): name for size, name in read.baselines.items()})
 
 
 WEEK05: dict[str, Callable[..., Chart]] = {
@@ -116,6 +166,7 @@ def draw_week06(recording: Recording) -> dict[str, Chart]:
 
 DECKS: dict[str, Callable[[Recording], dict[str, Chart]]] = {
     "week01_measure_first": draw_week01,
+    "week04_pruning_and_low_rank": draw_week04,
     "week05_post_training_quantization": draw_week05,
     "week06_quantization_aware_training": draw_week06,
 }

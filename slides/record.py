@@ -35,6 +35,7 @@ from course_lib.registry import look_up
 from course_lib.reproducibility import torch_generator
 from course_lib.runtimes import get_runtime
 from course_lib.runtimes.onnx_runtime import OnnxRuntime
+from slides.record_week04 import measure_week04
 from slides.record_week05 import measure_week05
 from slides.record_week06 import measure_week06
 from slides.recording import FOLDER, new_recording
@@ -120,6 +121,7 @@ def _load_and_run(file: bytes, image: Any) -> Any:
 
 DECKS: dict[str, Callable[[], dict[str, Any]]] = {
     "week01_measure_first": measure_week01,
+    "week04_pruning_and_low_rank": measure_week04,
     "week05_post_training_quantization": measure_week05,
     "week06_quantization_aware_training": measure_week06,
 }

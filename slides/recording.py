@@ -25,10 +25,17 @@ from course_lib.edge import Candidate, EdgeLimits, EdgeWeights
 from course_lib.errors import DataError
 from course_lib.explore.compress import Histogram
 from course_lib.explore.estimate import AccuracyEstimate
+from course_lib.explore.pruning_studies import RemovalRace
 from course_lib.explore.result import CompressionResult, MeasuredLatency
 from course_lib.explore.setting import CompressionSetting
+from course_lib.lowrank.ranks import Choice
 from course_lib.pipelines.accuracy_comparison import AccuracyComparison, VersionAccuracy
 from course_lib.pipelines.claims import Claim
+from course_lib.pipelines.sparsity_pays import SparseTiming, SparsityStudy
+from course_lib.pruning.gating_speed import GatingPoint, GatingSpeed
+from course_lib.pruning.iterative_state import RoundRecord
+from course_lib.pruning.lottery_result import LotteryResult, TicketRecord
+from course_lib.pruning.sensitivity import LayerResult
 from course_lib.quantization.models.advice import Advice
 from course_lib.quantization.models.fisher import FisherScore
 from course_lib.quantization.models.sensitivity import LayerSensitivity, SensitivityTable
@@ -45,6 +52,8 @@ TYPES: dict[str, type] = {
         *(MeasuredLatency, ModelProfile, Ratio, ThroughputResult),
         *(AccuracyComparison, Advice, Claim, VersionAccuracy),
         *(EpochRecord, FisherScore, LayerSensitivity, SensitivityTable),
+        *(Choice, GatingPoint, GatingSpeed, LayerResult, LotteryResult, RemovalRace, RoundRecord),
+        *(SparseTiming, SparsityStudy, TicketRecord),
     )
 }
 
