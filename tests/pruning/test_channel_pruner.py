@@ -12,7 +12,7 @@ from course_lib.pruning.ranking import SelectionConfig
 from course_lib.training import accuracy
 from tests.pruning.iterative_run import CONFIG, epochs_seen, run, same_weights
 from tests.pruning.small_nets import batches, chain, pictures, residual
-from tests.pruning.test_iterative import Killed, kill_ten_times
+from tests.pruning.test_iterative import Killed, kill_ten_times, same_tensors
 
 INPUTS = torch.zeros(1, 1, 8, 8)
 PRUNER = ChannelPruner(Schedule(0.6, 3, "linear"), INPUTS)
@@ -86,4 +86,6 @@ def test_settings_are_those_a_checkpoint_differs_in():
 
 @pytest.mark.slow
 def test_ten_kills_at_random_moments_change_nothing(tmp_path):
-    kill_ten_times(PRUNER, tmp_path)
+    killed, whole = kill_ten_times(PRUNER, tmp_path)
+    assert killed["history"] == whole["history"]
+    assert same_tensors(killed["weights"], whole["weights"])
