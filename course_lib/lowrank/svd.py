@@ -99,16 +99,7 @@ def svd_layers(layer: WeightLayer, rank: int) -> nn.Sequential:
             filled(nn.Linear(layer.in_features, rank, bias=False), right, layer),
             filled(nn.Linear(rank, layer.out_features, bias=layer.bias is not None), left, layer, last=True),
         )
-    first = nn.Conv2d(
-        layer.in_channels,
-        rank,
-        layer.kernel_size,  # type: ignore[arg-type]
-        layer.stride,  # type: ignore[arg-type]
-        layer.padding,  # type: ignore[arg-type]
-        layer.dilation,  # type: ignore[arg-type]
-        bias=False,
-        padding_mode=layer.padding_mode,
-    )
+    first = same_window(layer, layer.in_channels, rank)
     second = nn.Conv2d(rank, layer.out_channels, 1, bias=layer.bias is not None)
     return nn.Sequential(
         filled(first, right.reshape(rank, *weight.shape[1:]), layer),
@@ -125,3 +116,17 @@ def filled(empty: WeightLayer, weight: Tensor, source: WeightLayer, last: bool =
             empty.bias.copy_(source.bias)
     empty.weight.requires_grad_(source.weight.requires_grad)
     return empty.train(source.training)
+
+
+def same_window(conv: nn.Conv2d, in_channels: int, out_channels: int) -> nn.Conv2d:
+    """Return a new convolution without bias that slides over its input as ``conv`` does."""
+    return nn.Conv2d(
+        in_channels,
+        out_channels,
+        conv.kernel_size,  # type: ignore[arg-type]
+        conv.stride,  # type: ignore[arg-type]
+        conv.padding,  # type: ignore[arg-type]
+        conv.dilation,  # type: ignore[arg-type]
+        bias=False,
+        padding_mode=conv.padding_mode,
+    )

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from course_lib.errors import SettingError
 from course_lib.lowrank.extent import Extents, WeightLayer, check_rank, kernel
 from course_lib.lowrank.ranks import Choice, best_choices, cumulative_energy
-from course_lib.lowrank.svd import filled, principal_axes
+from course_lib.lowrank.svd import filled, principal_axes, same_window
 
 
 def tucker2(weight: Tensor, rank_in: int, rank_out: int, *, steps: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -104,16 +104,7 @@ def tucker_layers(conv: nn.Conv2d, rank_in: int, rank_out: int, *, steps: int = 
     """
     left, core, right = tucker2(kernel(conv), rank_in, rank_out, steps=steps)
     first = nn.Conv2d(conv.in_channels, rank_in, 1, bias=False)
-    middle = nn.Conv2d(
-        rank_in,
-        rank_out,
-        conv.kernel_size,  # type: ignore[arg-type]
-        conv.stride,  # type: ignore[arg-type]
-        conv.padding,  # type: ignore[arg-type]
-        conv.dilation,  # type: ignore[arg-type]
-        bias=False,
-        padding_mode=conv.padding_mode,
-    )
+    middle = same_window(conv, rank_in, rank_out)
     last = nn.Conv2d(rank_out, conv.out_channels, 1, bias=conv.bias is not None)
     return nn.Sequential(
         filled(first, right.T[:, :, None, None], conv),
