@@ -8,6 +8,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 from benchmarks import pages
 from benchmarks.pages import wait_until_exact
 from course_lib.architectures import load_card
+from tests.browser.opening import open_dashboard
 
 CARD = load_card("depthwise")
 NAME = "pruning_microscope.ipynb"
@@ -24,15 +25,7 @@ WATCH = f"""() => {{
 
 @pytest.fixture(params=["voila", "jupyterlab"])
 def page(request: pytest.FixtureRequest, context: BrowserContext) -> Page:
-    opened = context.new_page()
-    if request.param == "voila":
-        opened.goto(f"{request.getfixturevalue('voila').url}voila/render/{NAME}")
-        opened.wait_for_selector(pages.EXPLORER, timeout=pages.WAIT_MS)
-    else:
-        opened.goto(f"{request.getfixturevalue('lab').url}/tree/notebooks/dashboards/{NAME}?reset")
-        pages.run_all_cells(opened)
-    wait_until_exact(opened)
-    return opened
+    return open_dashboard(NAME, request, context)
 
 
 def tile(page: Page, field: str) -> str:
