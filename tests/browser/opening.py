@@ -7,7 +7,7 @@ from benchmarks import pages
 
 
 def open_dashboard(name: str, request: pytest.FixtureRequest, context: BrowserContext) -> Page:
-    """Open a dashboard in Voilà or in JupyterLab, as the fixture's parameter says, and wait for its results."""
+    """Open a dashboard in Voilà or in JupyterLab, as the fixture's parameter says, and wait for results."""
     opened = context.new_page()
     if request.param == "voila":
         opened.goto(f"{request.getfixturevalue('voila').url}voila/render/{name}")
