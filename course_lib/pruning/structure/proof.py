@@ -97,7 +97,7 @@ def require_proof(
     ModelError
         If a proof fails.
     """
-    examples = [_random_like(graph.inputs), *([tuple(inputs)] if inputs else [])]
+    examples = [random_like(graph.inputs), *([tuple(inputs)] if inputs else [])]
     proofs = [prove(graph, chosen, pruned, example) for example in examples]
     for proof in proofs:
         if not proof.holds:
@@ -144,7 +144,7 @@ def compare(expected: Sequence[Tensor], results: Sequence[Tensor]) -> Proof:
     return Proof(float(difference), float(relative))
 
 
-def _random_like(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def random_like(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Return normal numbers in the shape of the inputs; whole numbers are kept, for they may be indices."""
     generator = torch.Generator().manual_seed(0)
     return tuple(
