@@ -30,7 +30,8 @@ from course_lib.errors import SettingError
 from course_lib.pruning.iterative_state import Choice, PruningState, RoundRecord
 from course_lib.training.config import TrainingConfig
 from course_lib.training.evaluate import Examples, accuracy
-from course_lib.training.fit import EpochRecord, Loss, cross_entropy, fit
+from course_lib.training.fit import EpochRecord, fit
+from course_lib.training.objective import Loss, Objective, cross_entropy
 
 StoppedBy: TypeAlias = Literal["target", "floor"]
 
@@ -118,7 +119,7 @@ def prune_iteratively(
     validation: Examples,
     config: IterativeConfig,
     *,
-    loss_function: Loss = cross_entropy,
+    loss_function: Loss | Objective = cross_entropy,
     device: str = "cpu",
     checkpoint: Path | None = None,
     on_round: Callable[[RoundRecord], None] | None = None,
@@ -135,7 +136,8 @@ def prune_iteratively(
     train, validation
         Images to fine-tune on, and to judge the rounds by. Not the test images: the floor is a choice.
     loss_function
-        As for `fit`; a loss that compares with the dense model's scores distils from it.
+        As for `fit`; a loss that compares with the dense model's scores, or an objective that compares maps
+        as well (`course_lib.distillation.imitation`), distils from it.
     checkpoint
         A folder of this run's own. Where it holds the state of the same run, that is continued.
     on_round
@@ -147,11 +149,14 @@ def prune_iteratively(
     ------
     CheckpointError
         If ``checkpoint`` holds a damaged state, or that of another model or other settings.
+    SettingError
+        If there is a ``checkpoint``, and the pruner's importance has no name that it could be known by.
     ModelError
         Whatever the pruner raises for a model that it cannot handle.
     """
     dense = _ordinary(deepcopy(model).cpu())
-    state = PruningState(checkpoint, {"config": asdict(config), "pruner": dict(pruner.settings())}, dense)
+    settings = {"config": asdict(config), "pruner": dict(pruner.settings())} if checkpoint else {}
+    state = PruningState(checkpoint, settings, dense)
     if not state.load():
         state.dense_accuracy = accuracy(deepcopy(dense).to(device), validation, device)
     current = _restored(dense, pruner, state)

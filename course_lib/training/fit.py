@@ -7,38 +7,36 @@ the last ones; the running statistics of batch norm are averaged alike.
 
 import math
 import pickle
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from course_lib.errors import CheckpointError
 from course_lib.reproducibility import torch_generator, write_atomically
-from course_lib.training.augment import augment
 from course_lib.training.config import TrainingConfig
-from course_lib.training.evaluate import Examples, accuracy
+from course_lib.training.evaluate import Examples
+from course_lib.training.objective import Batch, Loss, Objective, ScoresObjective, cross_entropy
 
-Loss: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Scores, labels, and the pictures that the scores are for → the mean loss, a scalar."""
-
-
-def cross_entropy(scores: Tensor, labels: Tensor, pictures: Tensor) -> Tensor:
-    """Return the mean cross-entropy of the scores against the labels."""
-    return F.cross_entropy(scores, labels)
+__all__ = ["EpochRecord", "Loss", "TrainingRun", "cross_entropy", "fit"]
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch gave: mean training loss and validation accuracy, in [0, 1]."""
+    """What one epoch gave: mean training loss and validation accuracy, in [0, 1].
+
+    ``parts`` holds, by name, the means of the parts of the loss and what else the objective measured.
+    """
 
     epoch: int
     loss: float
     validation_accuracy: float
+    parts: dict[str, float] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def fit(
     validation: Examples,
     config: TrainingConfig,
     *,
-    loss_function: Loss = cross_entropy,
+    loss_function: Loss | Objective = cross_entropy,
     device: str = "cpu",
     checkpoint: Path | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
@@ -69,6 +67,7 @@ def fit(
         Trained in place.
     loss_function
         What is minimized; given the pictures as well, it may compare with what another model says to them.
+        An `Objective` may also choose the pictures, look inside the model, and train parameters of its own.
     checkpoint
         Where to keep the state after each epoch; when the file exists the run continues from it.
     on_epoch
@@ -83,29 +82,37 @@ def fit(
     # Channels last is the layout that CPU convolutions compute in; it halves the time of an epoch.
     model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     averaged = AveragedModel(model, multi_avg_fn=_moving_average(config.averaging), use_buffers=True)
-    optimizer = _make_optimizer(model, config)
+    objective = loss_function if isinstance(loss_function, Objective) else ScoresObjective(loss_function)
+    extra = objective.parameters_of_its_own()
+    if extra is not None:
+        extra.to(device).train()
+    optimizer = _make_optimizer([model] if extra is None else [model, extra], config)
     generator = torch_generator(config.seed, device)
     inputs = torch.from_numpy(train.inputs).to(device)
     labels = torch.from_numpy(train.labels).to(device)
-    state = _State(config, model, averaged, optimizer, generator)
+    state = _State(config, objective, model, averaged, optimizer, generator)
     history = state.load(checkpoint) if checkpoint and checkpoint.exists() else []
     steps = math.ceil(len(labels) / config.batch_size)
     for epoch in range(len(history), config.epochs):
         total = torch.zeros((), device=device)
+        parts: defaultdict[str, Tensor] = defaultdict(partial(torch.zeros, (), device=device))
         for step, batch in enumerate(_batches(len(labels), config.batch_size, generator)):
             rate = _learning_rate(config, epoch + step / steps)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            pictures = augment(inputs[batch], config.augmentation, generator)
+            pictures = objective.pictures(inputs, batch, epoch, config.augmentation, generator)
             pictures = pictures.contiguous(memory_format=torch.channels_last)
-            loss = loss_function(model(pictures), labels[batch], pictures)
+            loss, named = objective.losses(model, Batch(epoch, batch, labels[batch], pictures))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             averaged.update_parameters(model)
             total += loss.detach()
-        result = accuracy(averaged.module, validation, device)
-        history.append(EpochRecord(epoch + 1, float(total) / steps, result))
+            for name, part in named.items():
+                parts[name] += part.detach()
+        result, figures = objective.validate(averaged.module, validation, device)
+        means = {name: float(part) / steps for name, part in parts.items()}
+        history.append(EpochRecord(epoch + 1, float(total) / steps, result, {**means, **figures}))
         if checkpoint:
             state.save(checkpoint, history)
         if on_epoch:
@@ -126,8 +133,8 @@ def _moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], 
     return update
 
 
-def _make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    parameters = list(model.parameters())
+def _make_optimizer(modules: list[nn.Module], config: TrainingConfig) -> torch.optim.Optimizer:
+    parameters = [parameter for module in modules for parameter in module.parameters()]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
@@ -155,12 +162,15 @@ class _State:
     def __init__(
         self,
         config: TrainingConfig,
+        objective: Objective,
         model: nn.Module,
         averaged: AveragedModel,
         optimizer: torch.optim.Optimizer,
         generator: torch.Generator,
     ) -> None:
-        self.config = asdict(config)
+        settings = dict(objective.settings())
+        self.config = {**asdict(config), **({"objective": settings} if settings else {})}
+        self.extra = objective.parameters_of_its_own()
         device = generator.device
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
         self.environment = {"device": name, "torch": str(torch.__version__)}
@@ -175,6 +185,7 @@ class _State:
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
+            **({} if self.extra is None else {"extra": self.extra.state_dict()}),
         }
         write_atomically(path, lambda target: torch.save(content, target))
 
@@ -196,6 +207,8 @@ class _State:
             self.averaged.load_state_dict(content["averaged"])
             self.optimizer.load_state_dict(content["optimizer"])
             self.generator.set_state(content["generator"].cpu())
+            if self.extra is not None:
+                self.extra.load_state_dict(content["extra"])
         except (RuntimeError, ValueError, KeyError) as error:
             raise CheckpointError(
                 f"{path} was written for another network or device ({content['environment']['device']}); "

@@ -89,7 +89,7 @@ def test_below_the_floor_the_model_of_the_round_before_is_returned(whole):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("course_lib.pruning.iterative.accuracy", judged)
         tuning = replace(TUNING, epochs=1)
-        patch.setattr(fit_module, "accuracy", judged)
+        patch.setattr("course_lib.training.objective.accuracy", judged)
         found = run(config=IterativeConfig(tuning, accuracy_floor=0.95), on_round=records.append)
     assert found.stopped_by == "floor"
     assert [record.kept for record in found.history] == [True, False]
