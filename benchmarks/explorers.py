@@ -1,9 +1,10 @@
 """How fast do the explorers follow a change, on the page?
 
 In Chromium against Voilà, on the depthwise model: key presses on the calibration explorer's sliders, clicks
-on the bits of the sensitivity explorer's layers, key presses on the compression explorer's channel slider,
-timed in the page from the event to the first change that it causes. For channels it is also timed until the
-latency of the smaller graph is measured and shown. (`benchmarks.slider` does this for sparsity and bits.)
+on the bits of the sensitivity explorer's layers, key presses on the compression explorer's channel slider and
+on the temperature explorer's (of residual and tiny), timed in the page from the event to the first change
+that it causes. For channels it is also timed until the latency of the smaller graph is measured and shown.
+(`benchmarks.slider` does this for sparsity and bits.)
 """
 
 import sys
@@ -76,6 +77,19 @@ def remove_channels(page: Page) -> Iterator[None]:
                 yield
 
 
+def warm_and_cool(page: Page) -> Iterator[None]:
+    """Raise the temperature stop by stop, look at the next picture, and lower it again."""
+    slider = page.get_by_role("slider", name="Temperature T")
+    slider.press("Home")
+    while True:
+        for key in ("ArrowRight", "ArrowLeft"):
+            for _ in range(int(slider.get_attribute("max") or 0)):
+                slider.press(key)
+                yield
+            page.get_by_role("button", name="Next").click()
+            wait_until_exact(page)
+
+
 @dataclass(frozen=True)
 class Explorer:
     """A page, the event that its controls send, and a way to change a setting again and again.
@@ -93,6 +107,7 @@ EXPLORERS = {
     "calibration": Explorer("voila/render/calibration_explorer.ipynb", "input", press_keys),
     "sensitivity": Explorer("voila/render/sensitivity_explorer.ipynb", "click", click_bits),
     "channels": Explorer("voila/render/compression_explorer.ipynb", "input", remove_channels, timed=True),
+    "temperature": Explorer("voila/render/temperature_explorer.ipynb", "input", warm_and_cool),
 }
 
 

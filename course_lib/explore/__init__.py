@@ -10,8 +10,10 @@ from course_lib.explore.microscope import MicroscopeEngine, MicroscopeResult
 from course_lib.explore.microscope_choice import ChannelChoice
 from course_lib.explore.quantizer import QuantizerResult, QuantizerSetting, study_quantizer
 from course_lib.explore.result import CompressionResult
+from course_lib.explore.scored_model import ScoredModel, score_model
 from course_lib.explore.sensitivity import SensitivityEngine, SensitivityResult
 from course_lib.explore.setting import CompressionSetting
+from course_lib.explore.temperature import TemperatureResult, TemperatureSetting, study_temperature
 
 __all__ = [
     "BitAssignment",
@@ -26,11 +28,16 @@ __all__ = [
     "MicroscopeResult",
     "QuantizerResult",
     "QuantizerSetting",
+    "ScoredModel",
     "SensitivityEngine",
     "SensitivityMap",
     "SensitivityMeasurement",
     "SensitivityResult",
+    "TemperatureResult",
+    "TemperatureSetting",
     "programme_bits",
     "rule_bits",
+    "score_model",
     "study_quantizer",
+    "study_temperature",
 ]

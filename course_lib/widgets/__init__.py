@@ -10,6 +10,7 @@ from course_lib.widgets.pruning_microscope import PruningMicroscope
 from course_lib.widgets.quantizer_explorer import QuantizerExplorer
 from course_lib.widgets.sensitivity_explorer import SensitivityExplorer
 from course_lib.widgets.source import show_source
+from course_lib.widgets.temperature_explorer import TemperatureExplorer
 
 __all__ = [
     "CalibrationExplorer",
@@ -18,5 +19,6 @@ __all__ = [
     "PruningMicroscope",
     "QuantizerExplorer",
     "SensitivityExplorer",
+    "TemperatureExplorer",
     "show_source",
 ]

@@ -123,12 +123,13 @@ function sender(model, root) {
 }
 
 // The lines that tell what goes on and what went wrong. What is shown is dimmed once it belongs to something else
-// than the controls: after an error, or where the result and the request differ in `subject`.
-function wordLines(model, root, subject) {
+// than the controls: after an error, or where the result and the request differ in one of `subjects`.
+function wordLines(model, root, ...subjects) {
   const status = html("p", { class: "ce-status", role: "status" });
   const error = html("p", { class: "ce-error", role: "alert" });
   function dim() {
-    const old = model.get("error") || model.get("result")[subject] !== model.get("request")[subject];
+    const [result, request] = [model.get("result"), model.get("request")];
+    const old = model.get("error") || subjects.some((subject) => result[subject] !== request[subject]);
     root.classList.toggle("ce-old", Boolean(old));
     root.setAttribute("aria-busy", Boolean(model.get("status")));
   }
