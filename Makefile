@@ -46,14 +46,20 @@ $(PY) -m ruff format --check
 $(PY) -m mypy
 endef
 
+# The quick tests run in two processes. The slow ones have the machine to themselves: pages in the browser have
+# time limits. TEST_ARGS may name tests of one kind only, and pytest says by status 5 that it found none.
+pytest := $(PY) tests/offline.py $(PY) -m pytest
+quick := -m "not slow" -n 2 --dist worksteal
+
 test: $(DEV) ## check style and types, then run all tests with the network off; TEST_ARGS is passed to pytest
 	$(PY) -m benchmarks.chromium --install || test "$$CI" != true
 	$(check)
-	$(PY) tests/offline.py $(PY) -m pytest $(TEST_ARGS)
+	$(pytest) $(quick) $(TEST_ARGS)$(if $(TEST_ARGS), || test $$? = 5)
+	$(pytest) -m slow $(TEST_ARGS)$(if $(TEST_ARGS), || test $$? = 5)
 
 test-fast: $(DEV) ## the same without the slow tests and the browser: under two minutes
 	$(check)
-	$(PY) tests/offline.py $(PY) -m pytest -m "not slow" $(TEST_ARGS)
+	$(pytest) $(quick) $(TEST_ARGS)
 
 bench: $(DEV) ## run every benchmark and record its result with this machine; BENCH_ARGS="--quick" is passed on
 	$(PY) -m benchmarks.chromium --install

@@ -14,6 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent
 settings.register_profile("course", deadline=None, print_blob=True)
 settings.load_profile("course")
 
+# Several processes that test at once share the machine: each computes with one thread.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 # Figures are drawn in memory, here and in every kernel that a test starts.
 os.environ["MPLBACKEND"] = "Agg"
 

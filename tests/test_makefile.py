@@ -9,11 +9,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# It writes down how it was called, makes an environment that holds itself, and fails on the word in FAIL_AT.
+PYTEST = "tests/offline.py .venv/bin/python -m pytest"
+
+# It writes down how it was called, makes an environment that holds itself, and fails on the words in FAIL_AT.
 STRAW_PYTHON = """#!/bin/sh
 echo "$*" >> "$CALLS"
 case "$*" in
-    *"${FAIL_AT:-nothing}"*) exit 1 ;;
+    *"${FAIL_AT:-nothing}"*) exit "${STATUS:-1}" ;;
     "-m venv"*) mkdir -p .venv/bin .venv/lib/python3.11/site-packages/half-1.0.dist-info
                 cp "$0" .venv/bin/python ;;
     --version) echo Python 3.9.1 ;;
@@ -37,7 +39,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def make(
-    folder: Path, *arguments: str, fail_at: str = "nothing"
+    folder: Path, *arguments: str, fail_at: str = "nothing", status: int = 1
 ) -> tuple[subprocess.CompletedProcess, list[str]]:
     """Call make in the folder; return what it said and the calls of Python, in order."""
     calls = folder.parent / "calls"
@@ -46,7 +48,7 @@ def make(
     done = subprocess.run(
         ["make", *arguments, f"PYTHON={folder.parent / 'straw-python'}"],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "CALLS": str(calls), "FAIL_AT": fail_at},
+        env={"PATH": os.environ["PATH"], "CALLS": str(calls), "FAIL_AT": fail_at, "STATUS": str(status)},
         capture_output=True,
         text=True,
     )
@@ -81,7 +83,27 @@ def test_tests_add_their_packages_once(checkout: Path) -> None:
     assert [call.split()[-1] for call in installs(calls)] == [".", ".[dev]"]
     _, calls = make(checkout, "test-fast", "TEST_ARGS=-x")
     assert installs(calls) == []
-    assert calls[-1] == "tests/offline.py .venv/bin/python -m pytest -m not slow -x"
+    assert calls[-1] == f"{PYTEST} -m not slow -n 2 --dist worksteal -x"
+
+
+def test_all_tests_are_the_quick_ones_and_the_slow_ones(checkout: Path) -> None:
+    done, calls = make(checkout, "test")
+    assert done.returncode == 0
+    assert calls[-2:] == [f"{PYTEST} -m not slow -n 2 --dist worksteal", f"{PYTEST} -m slow"]
+    done, calls = make(checkout, "test", fail_at="-m not slow")
+    assert done.returncode != 0
+    assert calls[-1].startswith(f"{PYTEST} -m not slow")
+
+
+def test_tests_of_one_kind_can_be_named(checkout: Path) -> None:
+    """With names for pytest, one of its two runs may find none, which pytest says by the status 5."""
+    done, calls = make(checkout, "test", "TEST_ARGS=one.py", fail_at="-m not slow", status=5)
+    assert done.returncode == 0
+    assert calls[-1] == f"{PYTEST} -m slow one.py"
+    done, _ = make(checkout, "test", "TEST_ARGS=one.py", fail_at="-m not slow", status=1)
+    assert done.returncode != 0
+    done, _ = make(checkout, "test", fail_at="-m not slow", status=5)
+    assert done.returncode != 0
 
 
 def test_changed_pins_are_installed(checkout: Path) -> None:
