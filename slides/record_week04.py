@@ -137,6 +137,7 @@ def measure_rounds(model: torch.nn.Module, quick: bool) -> dict[str, Any]:
         EXAMPLE,
         lambda graph: taylor(graph, batches),
         SelectionConfig(multiple_of=channel_block(), max_ratio_per_group=0.5),
+        importance_name="taylor, 500 training images",
     )
     weights = {
         "at once": run("one_shot", WeightPruner(Schedule(0.9, 1, "one_shot")), 8),

@@ -6,10 +6,12 @@ MACs: a target of 0.5 in 4 linear steps leaves 87.5, 75, 62.5 and 50 % of the de
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from types import FunctionType
 
 import torch
 from torch import Tensor, nn
 
+from course_lib.errors import SettingError
 from course_lib.pruning.importance import Importance, l1_norm
 from course_lib.pruning.iterative_state import Choice
 from course_lib.pruning.macs_target import macs_of, select_for_macs
@@ -30,26 +32,32 @@ class ChannelPruner:
     example_inputs
         (N, …), for tracing and counting.
     importance
-        Called in each round with the graph of the network so far. A checkpoint does not know it: resume with
-        the same.
+        Called in each round with the graph of the network so far.
     selection
         Scope, limits (of each round by itself) and protected layers.
+    importance_name
+        What a checkpoint knows the importance by. A function of a module has its own name; a lambda, a
+        ``partial`` or a function inside a function needs one that says what it was given, such as
+        ``"taylor, 500 images"``.
     """
 
     schedule: Schedule
     example_inputs: Tensor
     importance: Callable[[DependencyGraph], Importance] = l1_norm
     selection: SelectionConfig = field(default_factory=SelectionConfig)
+    importance_name: str | None = None
 
     @property
     def rounds(self) -> int:
         return self.schedule.steps
 
     def settings(self) -> Mapping[str, object]:
+        """Return what a checkpoint compares; `SettingError` if the importance has no name."""
         return {
             "schedule": asdict(self.schedule),
             "selection": asdict(self.selection),
             "input_shape": tuple(self.example_inputs.shape[1:]),
+            "importance": self.importance_name or self._own_name(),
         }
 
     def choose(self, model: nn.Module, round_number: int, dense: nn.Module) -> Choice:
@@ -68,6 +76,17 @@ class ChannelPruner:
     def amount(self, model: nn.Module, dense: nn.Module) -> float:
         """Return the fraction of the dense model's MACs that is gone."""
         return 1 - macs_of(model, self.example_inputs) / macs_of(dense, self.example_inputs)
+
+    def _own_name(self) -> str:
+        """Return the qualified name of the importance, if that alone says what it does."""
+        name = getattr(self.importance, "__qualname__", type(self.importance).__name__)
+        if not isinstance(self.importance, FunctionType) or "<" in name:
+            raise SettingError(
+                f"The importance of this ChannelPruner is a {name.split('.')[-1]}, whose name does not tell "
+                "a checkpoint what it was given; name it, for example: "
+                'ChannelPruner(…, importance_name="taylor, 500 images").'
+            )
+        return f"{self.importance.__module__}.{name}"
 
     def _graph(self, model: nn.Module) -> DependencyGraph:
         return DependencyGraph(model, self.example_inputs)

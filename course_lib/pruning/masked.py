@@ -46,12 +46,23 @@ def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
     is listed once.
     """
     found: dict[str, Tensor] = {}
-    seen: set[int] = set()
+    seen: set[tuple[int, ...]] = set()
     for path, layer in model.named_modules():
-        if isinstance(layer, LAYERS) and id(layer.weight) not in seen:
-            seen.add(id(layer.weight))
+        if isinstance(layer, LAYERS) and (stored := _stored(layer)) not in seen:
+            seen.add(stored)
             found[f"{path}.weight" if path else "weight"] = layer.weight.detach()
     return found
+
+
+def _stored(layer: nn.Module) -> tuple[int, ...]:
+    """Return the identities of the tensors that a layer's weight is kept in.
+
+    A parametrized weight is a new tensor at every look, and the next one may get the same identity.
+    """
+    if not parametrize.is_parametrized(layer, "weight"):
+        return (id(layer.weight),)
+    steps = layer.get_submodule("parametrizations.weight")
+    return tuple(id(tensor) for tensor in (*steps.parameters(), *steps.buffers()))
 
 
 def hold_masks(model: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
@@ -69,7 +80,8 @@ def hold_masks(model: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
     UnknownNameError
         If the model has no such parameter.
     ModelError
-        If a mask has another shape than its weight, or the model holds masks already.
+        If a mask has another shape than its weight, another layer shares the weight, or the model holds
+        masks already.
     """
     if any(isinstance(module, HeldMask) for module in model.modules()):
         raise ModelError(
@@ -80,10 +92,24 @@ def hold_masks(model: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
     for name, mask in masks.items():
         weight = look_up(parameters, "parameter", name)
         apply_mask(weight.detach(), mask.to(weight.device))
+        _require_one_owner(held, name, weight)
         path, _, attribute = name.rpartition(".")
         mask = mask.to(weight.device)
         parametrize.register_parametrization(held.get_submodule(path), attribute, HeldMask(mask))
     return held
+
+
+def _require_one_owner(model: nn.Module, name: str, weight: Tensor) -> None:
+    owners = [
+        path
+        for path, module in model.named_modules()
+        if any(own is weight for own in module.parameters(recurse=False))
+    ]
+    if len(owners) > 1:
+        raise ModelError(
+            f"The layers {', '.join(map(repr, owners))} share {name!r}, and a mask would hold it in the "
+            "first of them only; give each layer a weight of its own, or leave this one out of the masks."
+        )
 
 
 def bake_masks(model: nn.Module) -> nn.Module:

@@ -1,11 +1,16 @@
 """Rounds that remove channels: MACs fall as the schedule says, and killed runs end as whole ones."""
 
+from dataclasses import replace
+from functools import partial
+from operator import attrgetter
+
 import pytest
 import torch
 
+from course_lib.errors import CheckpointError, SettingError
 from course_lib.pruning import Schedule
 from course_lib.pruning.channel_pruner import ChannelPruner
-from course_lib.pruning.importance import taylor
+from course_lib.pruning.importance import l2_norm, taylor
 from course_lib.pruning.iterative import prune_iteratively
 from course_lib.pruning.macs_target import macs_of
 from course_lib.pruning.ranking import SelectionConfig
@@ -82,6 +87,44 @@ def test_settings_are_those_a_checkpoint_differs_in():
     assert PRUNER.settings() != ChannelPruner(Schedule(0.6, 3), INPUTS).settings()
     other = ChannelPruner(Schedule(0.6, 3, "linear"), INPUTS, selection=SelectionConfig(multiple_of=2))
     assert PRUNER.settings() != other.settings()
+    assert PRUNER.settings()["importance"] == "course_lib.pruning.importance.l1_norm"
+    named = ChannelPruner(
+        Schedule(0.6, 3, "linear"), INPUTS, lambda graph: l2_norm(graph), importance_name="L2"
+    )
+    assert named.settings()["importance"] == "L2"
+
+
+@pytest.mark.parametrize(
+    ("importance", "what"),
+    [
+        (lambda graph: l2_norm(graph), "<lambda>"),
+        (partial(l2_norm, roles=("out",)), "partial"),
+        (attrgetter("groups"), "attrgetter"),
+    ],
+)
+def test_an_importance_without_a_name_has_no_checkpoint(tmp_path, importance, what):
+    pruner = ChannelPruner(Schedule(0.6, 3, "linear"), INPUTS, importance)
+    with pytest.raises(SettingError) as error:
+        run(tmp_path, pruner)
+    assert str(error.value) == (
+        f"The importance of this ChannelPruner is a {what}, whose name does not tell a checkpoint what it "
+        'was given; name it, for example: ChannelPruner(…, importance_name="taylor, 500 images").'
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_with_another_importance_is_refused(tmp_path):
+    def die(record):
+        raise Killed
+
+    with pytest.raises(Killed):
+        run(tmp_path, PRUNER, on_round=die)
+    with pytest.raises(CheckpointError) as error:
+        run(tmp_path, replace(PRUNER, importance=l2_norm))
+    assert str(error.value) == (
+        f"{tmp_path} holds a run with other settings; give this run a folder of its own, or delete that one "
+        "to start again."
+    )
 
 
 @pytest.mark.slow

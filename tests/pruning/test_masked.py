@@ -37,6 +37,23 @@ def test_linear_and_convolutional_weights_are_listed_once():
     assert list(prunable_weights(tied)) == ["0.weight"]
 
 
+def test_weights_that_are_worked_out_anew_are_listed_too():
+    """A freed tensor's identity goes to the next one; 20 layers in a row meet that in every run."""
+    net = nn.Sequential(*[nn.Linear(3, 3) for _ in range(20)])
+    names = list(prunable_weights(net))
+    held = hold_masks(net, {name: torch.eye(3) for name in names})
+    assert list(prunable_weights(held)) == names
+    assert all(torch.equal(weight, weight * torch.eye(3)) for weight in prunable_weights(held).values())
+    normed = nn.Sequential(*[nn.utils.parametrizations.weight_norm(nn.Linear(3, 3)) for _ in range(20)])
+    assert list(prunable_weights(normed)) == names
+
+
+def test_a_masked_layer_with_a_shared_weight_counts_once():
+    layer = nn.Linear(3, 3)
+    held = hold_masks(nn.Sequential(layer, nn.ReLU(), layer), {"0.weight": torch.eye(3)})
+    assert list(prunable_weights(held)) == ["0.weight"]
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_pruned_weights_stay_zero_while_the_others_train(optimizer):
     net, examples = chain(), pictures()
@@ -82,6 +99,14 @@ def test_bad_masks_are_refused():
         hold_masks(net, {"frist.weight": torch.ones(1)})
     with pytest.raises(ModelError, match=r"^A mask of shape \(1,\) does not fit a weight of shape"):
         hold_masks(net, {"first.weight": torch.ones(1)})
+    tied = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    tied[1].weight = tied[0].weight
+    with pytest.raises(ModelError) as error:
+        hold_masks(tied, {"0.weight": torch.eye(3)})
+    assert str(error.value) == (
+        "The layers '0', '1' share '0.weight', and a mask would hold it in the first of them only; give each "
+        "layer a weight of its own, or leave this one out of the masks."
+    )
     held = hold_masks(net, {"head.weight": torch.ones(2, 64)})
     with pytest.raises(ModelError) as error:
         hold_masks(held, {})
