@@ -37,10 +37,7 @@ class Explainer:
             kind = self._kinds.get(part.path, "parameter")
             yield f"  {part.path} ({kind}), which {VERBS[part.role]}: {each} {what if each == 1 else plural}"
         members = self._classes.members[group.name]
-        tied = dict.fromkeys(
-            self._sentence(tie) for tie in self._ties if np.isin(self._classes.of[tie.first], members).any()
-        )
-        if tied:
+        if tied := self._sentences(members):
             yield "because"
             yield from (f"  {sentence}" for sentence in tied)
 
@@ -58,13 +55,29 @@ class Explainer:
         if len(free) == 0:
             reasons = "; ".join(self._path_to_fixed(int(record.labels.flatten()[0])))
             return f"{start} {reasons}."
+        if not self._read(free):
+            return f"{start} no convolution or linear layer reads them."
         if len(set(free.tolist())) < 2:
-            sentences = [
-                self._sentence(tie) for tie in self._ties if np.isin(self._classes.of[tie.first], free).any()
-            ]
-            reasons = "; ".join(dict.fromkeys(sentences))
-            return f"{start} all of them go together, and one must remain; {reasons}."
-        return f"{start} no convolution or linear layer reads them."
+            why = "all of them go together, and one must remain"
+        else:
+            why = (
+                "no two that a layer reads are tied and read alike, and the only one of its kind must remain"
+            )
+        reasons = "; ".join((why, *self._sentences(free)))
+        return f"{start} {reasons}."
+
+    def _read(self, classes: NDArray[np.int64]) -> bool:
+        """Return whether a layer reads channels of one of these classes."""
+        return any(
+            bool(np.isin(self._classes.entries(record), classes).any())
+            for (_, role), record in self._records.items()
+            if role == "in"
+        )
+
+    def _sentences(self, classes: NDArray[np.int64]) -> list[str]:
+        """Return what ties channels of these classes, each step once."""
+        ties = (tie for tie in self._ties if np.isin(self._classes.of[tie.first], classes).any())
+        return list(dict.fromkeys(self._sentence(tie) for tie in ties))
 
     def _path_to_fixed(self, label: int) -> list[str]:
         """Return the sentences of the ties on the shortest way from a label to 0."""
