@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psutil
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from benchmarks.chromium import MISSING, find_chromium
 from course_lib.errors import MeasurementError
@@ -184,11 +184,14 @@ def wait_until_exact(page: Page) -> None:
 def take_picture() -> None:
     """Visit some settings of the explorer and save what the page then shows for the README."""
     with voila_server() as server, browser() as chromium:
-        page = chromium.new_page(viewport={"width": 1200, "height": 1160})
+        page = chromium.new_page(viewport={"width": 1200, "height": 1240})
         open_explorer(page, server)
-        sparsity, bits = page.get_by_label("Sparsity"), page.get_by_label("Weight bits")
-        for presses in ((30, 2), (20, 2), (15, 1), (10, 1), (-20, 0)):
-            for slider, count in zip((sparsity, bits), presses, strict=True):
+        names = ("Channels removed", "Sparsity", "Weight bits")
+        sliders = [page.get_by_label(name, exact=True) for name in names]
+        # Channels can be removed once PyTorch is loaded.
+        expect(sliders[0]).to_be_enabled(timeout=WAIT_MS)
+        for presses in ((0, 30, 2), (0, 20, 2), (0, 15, 1), (0, -45, -3), (3, 0, 0), (2, 0, 0), (-3, 0, 0)):
+            for slider, count in zip(sliders, presses, strict=True):
                 for _ in range(abs(count)):
                     slider.press("ArrowRight" if count > 0 else "ArrowLeft")
             wait_until_exact(page)

@@ -1,5 +1,6 @@
 """What an engine knows of one setting: text, charts and tables all read this object."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -80,6 +81,11 @@ class MeasuredResult(Generic[SettingT]):
         """What was done to the model, in words."""
         return self.setting.label
 
+    @property
+    def counts(self) -> Mapping[str, int | None]:
+        """What else was counted, by the name of its column in an export; None for what was not."""
+        return {}
+
 
 @dataclass(frozen=True)
 class ChannelsLeft:
@@ -116,6 +122,17 @@ class CompressionResult(MeasuredResult[CompressionSetting]):
     sparsity: float
     histogram: Histogram
     channels: ChannelsLeft | None = None
+
+    @property
+    def counts(self) -> Mapping[str, int | None]:
+        """Channels and multiply-accumulates, left and of the whole model; None where none were removed."""
+        left = self.channels
+        return {
+            "channels_left": left.kept if left else None,
+            "channels": left.total if left else None,
+            "macs": left.macs if left else None,
+            "dense_macs": left.dense_macs if left else None,
+        }
 
     @property
     def latency_note(self) -> str:

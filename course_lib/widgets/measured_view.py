@@ -57,12 +57,14 @@ def visited_view(results: Sequence[Result]) -> list[dict[str, Any]]:
 def visited_csv(results: Sequence[Result]) -> str:
     """Return the visited settings as CSV with full precision; empty where nothing was measured.
 
-    A setting with a number for each layer has them in one column, with blanks between.
+    A setting with a number for each layer has them in one column, with blanks between. What one explorer
+    counts beside the common columns comes last; where nothing was counted, the field is empty.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     fields = list(asdict(results[0].setting)) if results else []
-    writer.writerow(("model", *fields, *CSV_COLUMNS))
+    counted = results[0].counts if results else ()
+    writer.writerow(("model", *fields, *CSV_COLUMNS, *counted))
     for result in results:
         a, latency = result.accuracy, result.latency
         timing = (latency.p50_ms, latency.dense_p50_ms, latency.ratio) if latency else ("", "", "")
@@ -75,6 +77,7 @@ def visited_csv(results: Sequence[Result]) -> str:
                 *(result.model, *setting),
                 *(a.value, a.low, a.high, a.seen, a.exact),
                 *(*timing, result.size_bytes, result.sqnr_db),
+                *result.counts.values(),
             )
         )
     return buffer.getvalue()
@@ -112,6 +115,8 @@ def decibels(db: float) -> str:
 def _tiles(result: Result) -> dict[str, dict[str, str]]:
     ratio = result.dense_size_bytes / result.size_bytes
     smaller = f"{ratio:.1f}× smaller than {format_bytes(result.dense_size_bytes)}"
+    if result.setting.dense:
+        smaller = f"that of the {result.unchanged}"
     return {
         "accuracy": _accuracy_tile(result),
         "latency": _latency_tile(result),

@@ -1,3 +1,4 @@
+import csv
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from course_lib.explore.result import ChannelsLeft, MeasuredLatency
 from course_lib.export.onnx_export import export_onnx
 from course_lib.widgets import CompressionExplorer
 from course_lib.widgets.compression_view import gain_words
+from course_lib.widgets.measured_view import CSV_COLUMNS, visited_csv
 
 
 def move(explorer: CompressionExplorer, **change: Any) -> dict[str, Any]:
@@ -94,18 +96,39 @@ def test_an_unknown_model_lists_the_known_ones():
         CompressionExplorer("resnet50")
 
 
-def test_the_visited_settings_come_as_csv(explorer: CompressionExplorer, monkeypatch: pytest.MonkeyPatch):
-    move(explorer, bits=4)
+def exported_csv(explorer: CompressionExplorer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return what the page gets when Export CSV is pressed."""
     sent: list[dict[str, Any]] = []
     monkeypatch.setattr(explorer, "send", lambda content, buffers=None: sent.append(content))
     explorer._handle_custom_msg({"kind": "export"}, [])
     (message,) = sent
-    header, *rows = message["content"].splitlines()
+    return str(message["content"])
+
+
+def test_the_visited_settings_come_as_csv(explorer: CompressionExplorer, monkeypatch: pytest.MonkeyPatch):
+    move(explorer, bits=4)
+    header, *rows = exported_csv(explorer, monkeypatch).splitlines()
     assert header.startswith(
         "model,sparsity,bits,symmetric,per_channel,pruning_ratio,importance,multiple_of,accuracy"
     )
     assert len(rows) == 2
     assert rows[1].startswith("Sequential (yours),0.0,4,True,True,0.0,l1,8,")
+
+
+def test_the_csv_says_what_channels_and_work_are_left(
+    explorer: CompressionExplorer, monkeypatch: pytest.MonkeyPatch
+):
+    move(explorer, pruning_ratio=0.5, multiple_of=1)
+    dense, smaller = csv.DictReader(exported_csv(explorer, monkeypatch).splitlines())
+    assert {dense[name] for name in ("channels_left", "channels", "macs", "dense_macs")} == {""}
+    assert (smaller["channels_left"], smaller["channels"]) == ("2", "4")
+    # 4 filters of 3 × 3 at 6 × 6 positions, then 4 · 36 columns for 3 classes; half of both is left.
+    assert smaller["dense_macs"] == str(4 * 9 * 36 + 4 * 36 * 3)
+    assert int(smaller["macs"]) * 2 == int(smaller["dense_macs"])
+
+
+def test_an_export_before_any_result_is_a_header_alone():
+    assert visited_csv([]) == "model," + ",".join(CSV_COLUMNS) + "\n"
 
 
 def test_visited_settings_can_be_forgotten(explorer: CompressionExplorer):
