@@ -57,8 +57,10 @@ function drawHistogram(svg, histogram) {
   const x = (value) => 10 + ((value - low) / (high - low)) * (width - 20);
   const tallest = Math.max(1, ...histogram.counts);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  // Lines that are close together would hide the bars: they become ticks under them.
+  const top = histogram.grid.length > 64 ? base : 8;
   const lines = histogram.grid.map((value) =>
-    mark("line", { class: "ce-grid", x1: x(value), x2: x(value), y1: 8, y2: base + 6 }, `grid value ${value}`),
+    mark("line", { class: "ce-grid", x1: x(value), x2: x(value), y1: top, y2: base + 6 }, `grid value ${value}`),
   );
   const bars = histogram.counts.map((count, index) => {
     const left = x(histogram.edges[index]);
