@@ -11,21 +11,36 @@ from course_lib.architectures.cards import ModelCard, list_zoo, load_card
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ModelCard", "create_model", "list_models", "list_zoo", "load_card", "load_pretrained"]
+__all__ = [
+    "ModelCard",
+    "create_model",
+    "input_shape",
+    "list_models",
+    "list_zoo",
+    "load_card",
+    "load_pretrained",
+]
 
 
-def create_model(name: str, num_classes: int = 10) -> "nn.Module":
-    """Build the untrained network registered under ``name``; see `list_models`."""
-    import course_lib.architectures.families  # noqa: F401  (fills the registry)
+def create_model(name: str, num_classes: int = 10, width: float = 1.0, depth: float = 1.0) -> "nn.Module":
+    """Build the untrained network registered under ``name``; see `list_models`.
 
-    return registry.create_model(name, num_classes)
+    ``width`` multiplies the channels of all layers and ``depth`` the blocks of all stages.
+    """
+    _fill_the_registry()
+    return registry.create_model(name, num_classes, width, depth)
 
 
-def list_models() -> list[str]:
-    """Return the names of all networks, sorted."""
-    import course_lib.architectures.families  # noqa: F401  (fills the registry)
+def list_models(input_shape: registry.InputShape | None = None) -> list[str]:
+    """Return the names of all networks, sorted; with a shape (C, H, W), of those for such pictures."""
+    _fill_the_registry()
+    return registry.list_models(input_shape)
 
-    return registry.list_models()
+
+def input_shape(name: str) -> registry.InputShape:
+    """Return the shape (C, H, W) of the pictures that the network of this name is made for."""
+    _fill_the_registry()
+    return registry.input_shape(name)
 
 
 def load_pretrained(name: str) -> "nn.Module":
@@ -43,3 +58,7 @@ def load_pretrained(name: str) -> "nn.Module":
     model = create_model(load_card(name).name)
     load_checkpoint(model, load_card(name))
     return model.eval()
+
+
+def _fill_the_registry() -> None:
+    import course_lib.architectures.families  # noqa: F401  (each network registers itself)

@@ -1,33 +1,18 @@
 """Depthwise-separable network (Howard et al., MobileNets, 2017), the explorers' default model.
 
-A K×K convolution from C_in to C_out channels costs K²·C_in·C_out MACs a pixel. Done as a depthwise K×K (one
-filter a channel) and a pointwise 1×1, it costs K²·C_in + C_in·C_out: for 3×3 kernels and many channels,
-eight to nine times less. Blocks that keep their shape have an identity beside them (Sandler et al., 2018).
+A stem that halves the resolution, then separable blocks (`blocks.separable`, where their cost is explained).
 """
 
 from torch import Tensor, nn
 
-from course_lib.architectures.residual import conv_bn
+from course_lib.architectures.blocks.layers import conv_bn
+from course_lib.architectures.blocks.separable import SeparableBlock
+from course_lib.architectures.multipliers import Stage, scale_blocks, scale_channels
 from course_lib.registry import register_model
 
 
-class SeparableBlock(nn.Module):
-    """Depthwise 3×3 then pointwise 1×1, each with BN and ReLU; (N, C_in, H, W) → (N, C_out, H/stride, …)."""
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
-        super().__init__()
-        self.depthwise = conv_bn(in_channels, in_channels, 3, stride, groups=in_channels)
-        self.pointwise = conv_bn(in_channels, out_channels, 1)
-        self.relu = nn.ReLU()
-        self.keeps_shape = stride == 1 and in_channels == out_channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.relu(self.pointwise(self.relu(self.depthwise(x))))
-        return x + y if self.keeps_shape else y
-
-
 class SeparableNet(nn.Module):
-    """Strided stem, separable blocks, global average, linear classifier: (N, 1, H, W) → (N, num_classes).
+    """Strided stem, separable blocks, global average, linear classifier: (N, C, H, W) → (N, num_classes).
 
     Parameters
     ----------
@@ -37,9 +22,15 @@ class SeparableNet(nn.Module):
         (out_channels, stride) of each separable block.
     """
 
-    def __init__(self, stem_channels: int, blocks: tuple[tuple[int, int], ...], num_classes: int) -> None:
+    def __init__(
+        self,
+        stem_channels: int,
+        blocks: tuple[tuple[int, int], ...],
+        num_classes: int,
+        in_channels: int = 1,
+    ) -> None:
         super().__init__()
-        self.stem = nn.Sequential(conv_bn(1, stem_channels, 3, stride=2), nn.ReLU())
+        self.stem = nn.Sequential(conv_bn(in_channels, stem_channels, 3, stride=2), nn.ReLU())
         layers = []
         channels = stem_channels
         for out_channels, stride in blocks:
@@ -55,12 +46,28 @@ class SeparableNet(nn.Module):
 
 
 @register_model("depthwise")
-def depthwise(num_classes: int = 10) -> SeparableNet:
+def depthwise(num_classes: int = 10, width: float = 1.0, depth: float = 1.0) -> SeparableNet:
     """At most 40,000 parameters and 2 million MACs at 28×28."""
-    return SeparableNet(16, ((32, 1), (64, 2), (96, 1), (96, 1), (128, 1)), num_classes)
+    stages = (Stage(32, 1, 1), Stage(64, 1, 2), Stage(96, 2, 1), Stage(128, 1, 1))
+    return SeparableNet(scale_channels(16, width), scale_blocks(stages, width, depth), num_classes)
 
 
 @register_model("tiny")
-def tiny(num_classes: int = 10) -> SeparableNet:
+def tiny(num_classes: int = 10, width: float = 1.0, depth: float = 1.0) -> SeparableNet:
     """At most 10,000 parameters: the size of a microcontroller's model."""
-    return SeparableNet(16, ((24, 1), (48, 2), (48, 1), (48, 1)), num_classes)
+    stages = (Stage(24, 1, 1), Stage(48, 1, 2), Stage(48, 2, 1))
+    return SeparableNet(scale_channels(16, width), scale_blocks(stages, width, depth), num_classes)
+
+
+@register_model("depthwise_224", (3, 224, 224))
+def depthwise_224(num_classes: int = 10, width: float = 1.0, depth: float = 1.0) -> SeparableNet:
+    """The paper's MobileNet, with identities: for 1,000 classes 4,231,976 parameters, 568.7 million MACs."""
+    stages = (
+        Stage(64, 1, 1),
+        Stage(128, 2, 2),
+        Stage(256, 2, 2),
+        Stage(512, 6, 2),
+        Stage(1024, 2, 2),
+    )
+    blocks = scale_blocks(stages, width, depth)
+    return SeparableNet(scale_channels(32, width), blocks, num_classes, in_channels=3)

@@ -8,15 +8,9 @@ deeper networks.
 
 from torch import Tensor, nn
 
+from course_lib.architectures.blocks.layers import conv_bn
+from course_lib.architectures.multipliers import Stage, scale_blocks, scale_channels
 from course_lib.registry import register_model
-
-
-def conv_bn(
-    in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1
-) -> nn.Sequential:
-    """Convolution that keeps the size at stride 1 (odd kernels), then batch norm; the norm has the bias."""
-    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
 
 class BasicBlock(nn.Module):
@@ -36,19 +30,26 @@ class BasicBlock(nn.Module):
 
 
 class ResidualNet(nn.Module):
-    """Stem, basic blocks, global average, linear classifier: (N, 1, H, W) → (N, num_classes) scores.
+    """Stem, basic blocks, global average, linear classifier: (N, C, H, W) → (N, num_classes) scores.
 
     Parameters
     ----------
-    stem_channels
-        Channels after the first convolution, which keeps the resolution.
+    stem_channels, stem_stride
+        Of the first 3×3 convolution; with stride 1 it keeps the resolution.
     blocks
         (out_channels, stride) of each basic block.
     """
 
-    def __init__(self, stem_channels: int, blocks: tuple[tuple[int, int], ...], num_classes: int) -> None:
+    def __init__(
+        self,
+        stem_channels: int,
+        blocks: tuple[tuple[int, int], ...],
+        num_classes: int,
+        in_channels: int = 1,
+        stem_stride: int = 1,
+    ) -> None:
         super().__init__()
-        self.stem = nn.Sequential(conv_bn(1, stem_channels, 3), nn.ReLU())
+        self.stem = nn.Sequential(conv_bn(in_channels, stem_channels, 3, stem_stride), nn.ReLU())
         layers = []
         channels = stem_channels
         for out_channels, stride in blocks:
@@ -64,6 +65,15 @@ class ResidualNet(nn.Module):
 
 
 @register_model("residual")
-def residual(num_classes: int = 10) -> ResidualNet:
+def residual(num_classes: int = 10, width: float = 1.0, depth: float = 1.0) -> ResidualNet:
     """The teacher of the zoo: five blocks, 16 to 64 channels."""
-    return ResidualNet(16, ((16, 1), (32, 2), (32, 1), (64, 2), (64, 1)), num_classes)
+    stages = (Stage(16, 1, 1), Stage(32, 2, 2), Stage(64, 2, 2))
+    return ResidualNet(scale_channels(16, width), scale_blocks(stages, width, depth), num_classes)
+
+
+@register_model("residual_224", (3, 224, 224))
+def residual_224(num_classes: int = 10, width: float = 1.0, depth: float = 1.0) -> ResidualNet:
+    """The blocks of ResNet-18; a strided 3×3 stem and a strided first stage stand for its 7×7 and pooling."""
+    stages = (Stage(64, 2, 2), Stage(128, 2, 2), Stage(256, 2, 2), Stage(512, 2, 2))
+    blocks = scale_blocks(stages, width, depth)
+    return ResidualNet(scale_channels(64, width), blocks, num_classes, in_channels=3, stem_stride=2)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from course_lib.architectures.multipliers import scale_channels, scale_repeats
 from course_lib.errors import SettingError
 from course_lib.registry import register_model
 
@@ -46,7 +47,7 @@ class TransformerBlock(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """Patches with positions, blocks, mean of tokens, classifier: (N, 1, S, S) → (N, num_classes).
+    """Patches with positions, blocks, mean of tokens, classifier: (N, C, S, S) → (N, num_classes).
 
     Parameters
     ----------
@@ -70,6 +71,7 @@ class VisionTransformer(nn.Module):
         heads: int,
         hidden: int,
         num_classes: int,
+        in_channels: int = 1,
     ) -> None:
         super().__init__()
         if image_size % patch_size or dim % heads:
@@ -77,7 +79,7 @@ class VisionTransformer(nn.Module):
                 f"image_size is {image_size} with patch_size {patch_size}, and dim {dim} with {heads} heads; "
                 "expected patch_size to divide image_size, and heads to divide dim."
             )
-        self.patches = nn.Conv2d(1, dim, patch_size, stride=patch_size)
+        self.patches = nn.Conv2d(in_channels, dim, patch_size, stride=patch_size)
         tokens = (image_size // patch_size) ** 2
         self.position = nn.Parameter(torch.randn(1, tokens, dim) * 0.02)
         self.blocks = nn.Sequential(*(TransformerBlock(dim, heads, hidden) for _ in range(depth)))
@@ -90,6 +92,18 @@ class VisionTransformer(nn.Module):
 
 
 @register_model("vision_transformer")
-def vision_transformer(num_classes: int = 10) -> VisionTransformer:
+def vision_transformer(num_classes: int = 10, width: float = 1.0, depth: float = 1.0) -> VisionTransformer:
     """49 tokens of 64 numbers, four blocks, for 28×28 pictures."""
-    return VisionTransformer(28, 4, dim=64, depth=4, heads=4, hidden=128, num_classes=num_classes)
+    dim, blocks = scale_channels(64, width), scale_repeats(4, depth)
+    return VisionTransformer(28, 4, dim, blocks, heads=4, hidden=2 * dim, num_classes=num_classes)
+
+
+@register_model("vision_transformer_224", (3, 224, 224))
+def vision_transformer_224(
+    num_classes: int = 10, width: float = 1.0, depth: float = 1.0
+) -> VisionTransformer:
+    """The size of ViT-Ti/16 (Touvron et al., 2021): 196 tokens of 192 numbers, twelve blocks, three heads."""
+    dim, blocks = scale_channels(192, width, 24), scale_repeats(12, depth)
+    return VisionTransformer(
+        224, 16, dim, blocks, heads=3, hidden=4 * dim, num_classes=num_classes, in_channels=3
+    )

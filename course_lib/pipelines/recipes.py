@@ -2,6 +2,9 @@
 
 from course_lib.training import Augmentation, TrainingConfig
 
+FAMILY = TrainingConfig(epochs=15, weight_decay=1e-4, averaging=0.999, seed=1)
+"""The budget that the families of efficient networks share, so that their accuracies can be compared."""
+
 RECIPES: dict[str, TrainingConfig] = {
     "depthwise": TrainingConfig(epochs=40, weight_decay=1e-4, averaging=0.999, seed=1),
     "residual": TrainingConfig(
@@ -19,4 +22,12 @@ RECIPES: dict[str, TrainingConfig] = {
         augmentation=Augmentation(max_shift=1),
         seed=1,
     ),
+    "efficientnet": FAMILY,
+    "ghostnet": FAMILY,
+    "micronet": FAMILY,
+    "mobilenet_v2": FAMILY,
+    "mobilenet_v3": FAMILY,
+    "shufflenet_v1": FAMILY,
+    "shufflenet_v2": FAMILY,
+    "squeezenet": FAMILY,
 }

@@ -13,6 +13,7 @@ from course_lib.architectures import (
     ModelCard,
     cards,
     create_model,
+    input_shape,
     list_models,
     list_zoo,
     load_card,
@@ -24,6 +25,7 @@ from course_lib.benchmarking.intervals import proportion_interval
 from course_lib.benchmarking.macs import profile_layers
 from course_lib.data import load_dataset
 from course_lib.errors import CheckpointError, UnknownNameError
+from course_lib.pipelines.recipes import FAMILY, RECIPES
 from course_lib.reproducibility import seeded_torch, sha256_of
 from course_lib.training import predict
 
@@ -38,11 +40,14 @@ MOST_PARAMS = {"depthwise": 40_000, "tiny": 10_000}
 MOST_MACS = {"depthwise": 2_000_000}
 
 
+SMALL = (1, 28, 28)
+
+
 def pictures(count: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(count, 1, 28, 28, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", list_models(SMALL))
 @pytest.mark.parametrize("num_classes", [1, 10])
 def test_every_model_gives_one_score_a_class(name: str, num_classes: int) -> None:
     model = create_model(name, num_classes)
@@ -50,7 +55,7 @@ def test_every_model_gives_one_score_a_class(name: str, num_classes: int) -> Non
     assert model.eval()(pictures(1)).shape == (1, num_classes)
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", list_models(SMALL))
 def test_the_seed_decides_the_first_weights(name: str) -> None:
     states = []
     for seed in (1, 1, 2):
@@ -60,7 +65,7 @@ def test_the_seed_decides_the_first_weights(name: str) -> None:
     assert not torch.equal(states[0], states[2])
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", list_models(SMALL))
 def test_a_picture_has_its_scores_to_itself(name: str) -> None:
     model = create_model(name).eval()
     with torch.no_grad():
@@ -71,7 +76,7 @@ def test_a_picture_has_its_scores_to_itself(name: str) -> None:
     torch.testing.assert_close(together, swapped, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", list_models(SMALL))
 def test_every_weight_takes_part(name: str) -> None:
     model = create_model(name)
     model(pictures(8)).square().sum().backward()
@@ -79,12 +84,53 @@ def test_every_weight_takes_part(name: str) -> None:
     assert idle == []
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", list_models(SMALL))
 def test_budgets_of_parameters_and_macs(name: str) -> None:
     profile = profile_layers(create_model(name), pictures(1))
     assert profile.params <= MOST_PARAMS.get(name, 2_000_000)
     assert profile.macs <= MOST_MACS.get(name, 100_000_000)
     assert profile.params == sum(value.numel() for value in create_model(name).parameters())
+
+
+@pytest.mark.parametrize("name", sorted(name for name, recipe in RECIPES.items() if recipe is FAMILY))
+def test_the_families_have_a_comparable_budget(name: str) -> None:
+    profile = profile_layers(create_model(name), pictures(1))
+    assert 30_000 <= profile.params <= 60_000
+    assert profile.macs <= 4_000_000
+
+
+@pytest.mark.parametrize("name", list_models(SMALL))
+@pytest.mark.parametrize(("width", "depth"), [(0.25, 1), (0.5, 2), (1.5, 0.5)])
+def test_every_model_can_be_scaled(name: str, width: float, depth: float) -> None:
+    model = create_model(name, 3, width, depth)
+    assert model(pictures(2)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", list_models(SMALL))
+def test_width_and_depth_of_one_are_the_network_itself(name: str) -> None:
+    states = []
+    for settings in ({}, {"width": 1.0, "depth": 1.0}):
+        with seeded_torch(1):
+            states.append(create_model(name, **settings).state_dict())
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list_models((3, 224, 224)))
+def test_every_large_model_runs_and_can_be_scaled(name: str) -> None:
+    picture = torch.randn(1, *input_shape(name))
+    for width, depth in ((1, 1), (0.5, 1), (0.5, 1.5)):
+        model = create_model(name, 4, width, depth).eval()
+        with torch.no_grad():
+            assert model(picture).shape == (1, 4)
+
+
+def test_each_family_comes_for_small_and_for_large_pictures() -> None:
+    large = {name.removesuffix("_224") for name in list_models((3, 224, 224))}
+    assert large == set(list_models(SMALL)) - {"tiny"}
+    assert input_shape("mobilenet_v2") == SMALL
+    assert input_shape("mobilenet_v2_224") == (3, 224, 224)
 
 
 def test_importing_the_package_leaves_torch_alone() -> None:

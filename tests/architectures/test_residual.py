@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib.architectures.residual import BasicBlock, ResidualNet, conv_bn
+from course_lib.architectures.blocks.layers import conv_bn
+from course_lib.architectures.residual import BasicBlock, ResidualNet
 from course_lib.benchmarking.macs import profile_layers
 from course_lib.data.torchvision_import import import_torchvision
 
@@ -13,15 +14,6 @@ def test_parameters_and_macs_by_hand() -> None:
     weights = 9 * 2 * 3 + 9 * 3 * 3 + 2 * 3
     assert profile.macs == weights * 16
     assert profile.params == weights + 3 * 2 * 3
-
-
-@pytest.mark.parametrize(
-    ("kernel", "stride", "side"), [(1, 1, 8), (3, 1, 8), (5, 1, 8), (3, 2, 4), (1, 2, 4)]
-)
-def test_a_convolution_keeps_the_size_but_for_its_stride(kernel: int, stride: int, side: int) -> None:
-    layer = conv_bn(2, 6, kernel, stride, groups=2)
-    assert layer(torch.zeros(3, 2, 8, 8)).shape == (3, 6, side, side)
-    assert layer[0].bias is None
 
 
 @pytest.mark.parametrize(("out_channels", "stride"), [(4, 1), (6, 1), (4, 2)])
