@@ -49,7 +49,7 @@ THREADS = 1
 
 
 def models() -> dict[str, tuple[Callable[[], nn.Module], Tensor]]:
-    """Return name → (what builds the network, an example input)."""
+    """Return name → (what builds the network, an example input); ``_28`` is ours where both have the name."""
     import_torchvision()
     from torchvision.models import get_model
 
@@ -58,7 +58,8 @@ def models() -> dict[str, tuple[Callable[[], nn.Module], Tensor]]:
         name: (lambda name=name, settings=settings: get_model(name, weights=None, **settings), big)
         for name, settings in TORCHVISION.items()
     }
-    return found | {name: (lambda name=name: create_model(name), small) for name in list_models((1, 28, 28))}
+    ours = {name: f"{name}_28" if name in found else name for name in list_models((1, 28, 28))}
+    return found | {key: (lambda name=name: create_model(name), small) for name, key in ours.items()}
 
 
 def enliven(model: nn.Module, seed: int = 0) -> nn.Module:

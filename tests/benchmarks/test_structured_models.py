@@ -6,7 +6,7 @@ from torch import nn
 
 from benchmarks import pruning_peers, structured_models
 from benchmarks.structured_models import chosen_at_random, enliven, model_figures, models, summary
-from course_lib.architectures import create_model
+from course_lib.architectures import create_model, list_models
 from course_lib.pruning.structure.dependency import DependencyGraph
 from course_lib.pruning.structure.removal import remove
 
@@ -76,7 +76,9 @@ def test_counts() -> None:
 
 def test_all_networks_are_listed() -> None:
     assert {"resnet18", "vit_b_16", "residual", "vision_transformer"} <= set(models())
+    assert {"mobilenet_v2", "mobilenet_v2_28"} <= set(models())
     assert len(structured_models.TORCHVISION) == 13
+    assert len(models()) == 13 + len(list_models((1, 28, 28)))
 
 
 def test_without_torch_pruning_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
