@@ -4,8 +4,8 @@ Both kinds of convolution are factorized once more, a depthwise K×K into K×1 a
 ones with a shuffle between. Early blocks widen inside their depthwise part, later ones are wide throughout.
 
 Left out: dynamic shift-max, the paper's activation, in place of which ReLU stands; dropout. So neither the
-paper's figures nor its accuracies apply: `micronet_224` follows the channels and strides of its smallest
-network, M0, for which the paper states 4 million MACs and 1.0 million parameters.
+paper's figures nor its accuracies apply: `micronet_224` is of the size of its smallest network, M0, for which
+the paper states 4 million MACs and 1.0 million parameters, with rows of our own.
 
 Worked example: `micronet_224` spends 2,392,768 MACs before its linear layers, 112,896 of them in the head's
 grouped 1×1 from 96 to 384 channels: 49 pixels · 384 · 96/16.
@@ -116,7 +116,7 @@ def micronet(num_classes: int = 10, width: float = 1.0, depth: float = 1.0) -> M
 
 @register_model("micronet_224", (3, 224, 224))
 def micronet_224(num_classes: int = 10, width: float = 1.0, depth: float = 1.0) -> MicroNet:
-    """The channels and strides of the paper's M0."""
+    """About the size of the paper's M0."""
     stages = (
         (MicroRow(3, 4, 0, 8, 2),),
         (MicroRow(3, 4, 0, 12, 2),),
