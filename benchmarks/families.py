@@ -1,6 +1,6 @@
 """Which family of networks gives the most for its cost? The zoo, measured again from its checkpoints.
 
-Every shipped network of about 30,000 to 60,000 parameters is one record of ``families``, the zoo's smaller and
+Every shipped network of about 30,000 to 60,000 parameters is one record of ``families``, the smaller and
 larger ones of ``others``: accuracy on the test images with its 95 % Wilson interval, MACs and parameters as
 counted, latency of ONNX Runtime for one picture (one thread, all networks in turns, as a ratio to "depthwise"
 too), the peak of the live activations, and the bytes of the ONNX file. ``equal_to_recorded`` says whether
