@@ -1,9 +1,10 @@
 """How fast do the explorers follow a change, on the page?
 
 In Chromium against Voilà, on the depthwise model: key presses on the calibration explorer's sliders, clicks
-on the bits of the sensitivity explorer's layers, key presses on the compression explorer's channel slider and
-on the temperature explorer's (of residual and tiny), timed in the page from the event to the first change
-that it causes. For channels it is also timed until the latency of the smaller graph is measured and shown.
+on the bits of the sensitivity explorer's layers, key presses on the compression explorer's channel slider, on
+the temperature explorer's (of residual and tiny) and on the block explorer's, timed in the page from the
+event to the first change that it causes. For channels and blocks it is also timed until the latency is
+measured and shown.
 (`benchmarks.slider` does this for sparsity and bits.)
 """
 
@@ -90,6 +91,29 @@ def warm_and_cool(page: Page) -> Iterator[None]:
             wait_until_exact(page)
 
 
+def change_shapes(page: Page) -> Iterator[None]:
+    """Give one block after the other other channels, kernels and resolutions, each shape once."""
+    block = page.get_by_label("Block", exact=True)
+    inputs, outputs, pixels, kernel = (
+        page.get_by_role("slider", name=name, exact=True)
+        for name in ("Channels in", "Channels out", "Resolution", "Kernel")
+    )
+    for name in ("separable", "inverted_residual", "mbconv", "ghost", "standard"):
+        block.select_option(name)
+        for slider in (inputs, outputs, pixels, kernel):
+            slider.press("Home")
+        wait_until_exact(page)
+        for key in ("ArrowRight", "ArrowLeft"):
+            pixels.press("ArrowRight")
+            yield
+            for _ in range(2):
+                kernel.press(key)
+                yield
+                for slider in (inputs, outputs):
+                    slider.press("ArrowRight")
+                    yield
+
+
 @dataclass(frozen=True)
 class Explorer:
     """A page, the event that its controls send, and a way to change a setting again and again.
@@ -108,6 +132,7 @@ EXPLORERS = {
     "sensitivity": Explorer("voila/render/sensitivity_explorer.ipynb", "click", click_bits),
     "channels": Explorer("voila/render/compression_explorer.ipynb", "input", remove_channels, timed=True),
     "temperature": Explorer("voila/render/temperature_explorer.ipynb", "input", warm_and_cool),
+    "blocks": Explorer("voila/render/block_explorer.ipynb", "input", change_shapes, timed=True),
 }
 
 

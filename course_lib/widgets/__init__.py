@@ -3,6 +3,7 @@
 Charts need matplotlib, which a dashboard can do without: import them from ``course_lib.widgets.charts``.
 """
 
+from course_lib.widgets.block_explorer import BlockExplorer
 from course_lib.widgets.calibration_explorer import CalibrationExplorer
 from course_lib.widgets.compression_explorer import CompressionExplorer
 from course_lib.widgets.prediction import Prediction
@@ -13,6 +14,7 @@ from course_lib.widgets.source import show_source
 from course_lib.widgets.temperature_explorer import TemperatureExplorer
 
 __all__ = [
+    "BlockExplorer",
     "CalibrationExplorer",
     "CompressionExplorer",
     "Prediction",
