@@ -16,7 +16,7 @@ ifeq ($(MOVED),yes)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test test-fast bench zoo notebooks slides
+.PHONY: help lab demo test test-fast bench zoo experiments notebooks slides
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /make \1@/p' Makefile | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -37,6 +37,9 @@ notebooks: $(CORE) ## run every notebook from top to bottom; the executed copies
 
 zoo: $(CORE) ## train the shipped models again; resumes after an interruption; ZOO_ARGS is passed on
 	$(PY) -m course_lib.pipelines.zoo $(ZOO_ARGS)
+
+experiments: $(CORE) ## run what is missing of the distillation study and print it; EXPERIMENTS_ARGS is passed on
+	$(PY) -m course_lib.pipelines.distillation_study $(EXPERIMENTS_ARGS)
 
 # -------------------------------------------------------------------------------------------- for developers
 

@@ -152,5 +152,5 @@ def test_old_python_is_one_sentence(checkout: Path) -> None:
 
 def test_make_alone_lists_the_commands() -> None:
     done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
-    for command in ("lab", "demo", "test", "test-fast", "bench", "zoo", "notebooks", "slides"):
+    for command in ("lab", "demo", "test", "test-fast", "bench", "zoo", "experiments", "notebooks", "slides"):
         assert f"make {command} " in done.stdout

@@ -15,14 +15,17 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from course_lib.architectures import ModelCard, create_model, list_zoo, load_card
+from course_lib.architectures import ModelCard, create_model, list_zoo, load_card, load_pretrained
 from course_lib.architectures.cards import CHECKPOINTS, save_card
 from course_lib.architectures.checkpoints import load_weights, save_checkpoint
 from course_lib.benchmarking.intervals import proportion_interval
 from course_lib.benchmarking.macs import profile_layers
 from course_lib.data import Dataset, load_dataset
+from course_lib.distillation.config import DistillationConfig
+from course_lib.distillation.response import Response
+from course_lib.distillation.trainer import DistillationRecord, DistillationRun, distill
 from course_lib.errors import CourseError
-from course_lib.pipelines.recipes import RECIPES
+from course_lib.pipelines.recipes import RECIPES, TaughtConfig
 from course_lib.registry import look_up
 from course_lib.reproducibility import seeded_torch, sha256_of, write_atomically
 from course_lib.training import EpochRecord, Examples, TrainingConfig, TrainingRun, fit, predict
@@ -32,8 +35,10 @@ FULL = "fashion-mnist-full"
 
 def train_model(
     name: str, config: TrainingConfig, train: Dataset, validation: Dataset, output: Path, device: str = "cpu"
-) -> TrainingRun:
+) -> TrainingRun | DistillationRun:
     """Train one network, or continue where an interrupted run stopped, with a progress bar.
+
+    With a `TaughtConfig` it learns from its teacher, whose scores are kept in ``output`` as well.
 
     Parameters
     ----------
@@ -48,14 +53,30 @@ def train_model(
     state = output / f"{name}.training.pt"
     with tqdm(total=config.epochs, desc=name, unit="epoch") as bar:
 
-        def show(record: EpochRecord) -> None:
+        def show(record: EpochRecord | DistillationRecord) -> None:
             bar.set_postfix(loss=f"{record.loss:.3f}", validation=f"{record.validation_accuracy:.2%}")
             bar.update(record.epoch - bar.n)
 
-        return fit(model, seen, held_out, config, device=device, checkpoint=state, on_epoch=show)
+        if not isinstance(config, TaughtConfig):
+            return fit(model, seen, held_out, config, device=device, checkpoint=state, on_epoch=show)
+        return distill(
+            model,
+            load_pretrained(config.teacher),
+            seen,
+            held_out,
+            DistillationConfig(config, views=config.views),
+            Response(config.temperature, config.alpha),
+            cache=output / "teacher",
+            teacher_accuracy=load_card(config.teacher).accuracy,
+            device=device,
+            checkpoint=state,
+            on_epoch=show,
+        )
 
 
-def make_card(name: str, config: TrainingConfig, run: TrainingRun, test: Dataset, output: Path) -> ModelCard:
+def make_card(
+    name: str, config: TrainingConfig, run: TrainingRun | DistillationRun, test: Dataset, output: Path
+) -> ModelCard:
     """Save the checkpoint, read the test set once on the CPU, and write the card."""
     path = output / f"{name}.safetensors"
     save_checkpoint(run.model, path)

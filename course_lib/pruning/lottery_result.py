@@ -1,18 +1,15 @@
 """What the lottery ticket experiment found: accuracies by seed, and differences with their intervals.
 
 The same seed gives a ticket and its controls the same batches, so differences are taken seed by seed, with
-Student's interval over the seeds: d̄ ± t · s/√n.
-
-Worked example: two seeds, tickets at 0.80 and 0.84, new weights at 0.78 and 0.80: d = 0.02 and 0.04, mean
-0.03, s = 0.0141, t = 12.7 for one degree of freedom, interval −0.097 to 0.157. Two seeds show nothing.
+the interval of `course_lib.benchmarking.paired` over the seeds.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias, get_args
 
 from course_lib.benchmarking import Interval
+from course_lib.benchmarking.paired import paired_gain
 from course_lib.benchmarking.table import MeasuredResult, Row
 from course_lib.errors import MeasurementError
 
@@ -84,31 +81,6 @@ class LotteryResult(MeasuredResult):
     def notes(self) -> list[str]:
         seeds = len(self.accuracies(DENSE))
         return [f"Means of {seeds} seeds, judged on {self.images:,} images.", *super().notes()]
-
-
-def paired_gain(
-    first: Sequence[float], second: Sequence[float], confidence: float = 0.95
-) -> tuple[float, Interval]:
-    """Return the mean of first − second, pair by pair, and Student's interval for it.
-
-    Raises
-    ------
-    MeasurementError
-        If there are fewer than two pairs, or not equally many of both.
-    """
-    if len(first) != len(second) or len(first) < 2:
-        raise MeasurementError(
-            f"paired_gain got {len(first)} and {len(second)} values; it needs two pairs or more, from the "
-            "same seeds."
-        )
-    # Half a second of import, which only those wait for who ask.
-    from scipy.stats import t
-
-    differences = [a - b for a, b in zip(first, second, strict=True)]
-    mean, count = _mean(differences), len(differences)
-    spread = math.sqrt(sum((each - mean) ** 2 for each in differences) / (count - 1) / count)
-    reach = float(t.ppf((1 + confidence) / 2, count - 1)) * spread
-    return mean, Interval(mean - reach, mean + reach, confidence)
 
 
 def _mean(values: Sequence[float]) -> float:

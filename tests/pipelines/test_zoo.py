@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.architectures import cards, load_card, load_pretrained
+from course_lib.architectures import cards, create_model, load_card, load_pretrained
 from course_lib.benchmarking.intervals import proportion_interval
 from course_lib.data import Dataset, load_dataset
+from course_lib.distillation.config import DistillationConfig
+from course_lib.distillation.response import Response
+from course_lib.distillation.trainer import distill
 from course_lib.errors import UnknownNameError
 from course_lib.pipelines import zoo
-from course_lib.reproducibility import sha256_of
-from course_lib.training import TrainingConfig, TrainingRun, predict
+from course_lib.pipelines.recipes import TaughtConfig
+from course_lib.reproducibility import seeded_torch, sha256_of
+from course_lib.training import Examples, TrainingConfig, TrainingRun, predict
 
 CONFIG = TrainingConfig(epochs=2, batch_size=10, learning_rate=0.03, averaging=0.3, seed=6)
 SIZES = {"train": 300, "validation": 100, "test": 100}
@@ -100,6 +104,33 @@ def test_an_interrupted_training_goes_on_where_it_stopped(
     progress = capsys.readouterr().err
     assert "2/2" in progress
     assert f"validation={resumed.history[1].validation_accuracy:.2%}" in progress
+
+
+@pytest.mark.slow
+def test_a_network_that_is_taught_learns_from_its_teacher(
+    parts: dict[str, Dataset], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"batch_size": 10, "learning_rate": 0.03, "averaging": 0.3, "seed": 6, "views": 2}
+    taught = TaughtConfig(epochs=2, teacher="depthwise", temperature=2.0, alpha=0.5, **settings)
+    train, validation = parts["train"], parts["validation"]
+    run = zoo.train_model("tiny", taught, train, validation, tmp_path)
+    with seeded_torch(6):
+        student = create_model("tiny")
+    seen, held_out = (Examples(part.inputs(), part.labels) for part in (train, validation))
+    expected = distill(
+        student,
+        load_pretrained("depthwise"),
+        seen,
+        held_out,
+        DistillationConfig(taught, views=2),
+        Response(2.0, 0.5),
+    )
+    assert run.history == expected.history
+    assert "tiny: 100%" in capsys.readouterr().err
+    # One file of scores for each view and one for the validation images, for later runs to read.
+    assert len(list((tmp_path / "teacher").iterdir())) == 3
+    card = zoo.make_card("tiny", taught, run, parts["test"], tmp_path)
+    assert (card.config["teacher"], card.config["alpha"], card.seed) == ("depthwise", 0.5, 6)
 
 
 def test_the_card_says_what_is_true_of_the_checkpoint(
