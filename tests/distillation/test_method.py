@@ -7,11 +7,16 @@ from course_lib.errors import SettingError
 from course_lib.training import TrainingConfig
 
 
-def test_bounds_are_allowed() -> None:
+def test_bounds_are_allowed_and_nothing_beyond() -> None:
     require_alpha(0)
     require_alpha(1)
     require_temperature(1e-3)
     require_weights(beta=0.0, gamma=1e9)
+    for alpha in (-1e-9, 1 + 1e-9):
+        with pytest.raises(SettingError, match=r"^alpha is .*take one in \[0, 1\]\.$"):
+            require_alpha(alpha)
+    with pytest.raises(SettingError, match=r"^temperature is 0, but scores are divided by it"):
+        require_temperature(0)
 
 
 @pytest.mark.parametrize("weight", [-1e-9, float("nan"), float("inf")])
