@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from benchmarks import pages
 from benchmarks.pages import wait_until_exact
 from course_lib.architectures.blocks.catalogue import BLOCKS, BlockShape
 from course_lib.explore.block_choice import STOPS
@@ -68,7 +69,7 @@ def test_it_opens_with_a_separable_block_and_its_latency(page: Page) -> None:
     for knob in ("expansion", "groups"):
         expect(slider(page, knob)).to_be_disabled()
     for knob in ("in_channels", "out_channels", "resolution", "kernel", "stride"):
-        expect(slider(page, knob)).to_be_enabled()
+        expect(slider(page, knob)).to_be_enabled(timeout=pages.WAIT_MS)
     expect(page.get_by_label("Block", exact=True).locator("option")).to_have_count(len(BLOCKS))
 
 

@@ -63,7 +63,7 @@ def _label(page: Page) -> str:
 
 def remove_half_of_the_channels(page: Page) -> None:
     slider = page.get_by_label("Channels removed", exact=True)
-    expect(slider).to_be_enabled()
+    expect(slider).to_be_enabled(timeout=pages.WAIT_MS)
     for _ in range(10):
         slider.press("ArrowRight")
     wait_until_exact(page)
@@ -99,7 +99,7 @@ def test_the_importance_can_be_chosen_and_reset_brings_all_channels_back(explore
 
 
 def test_a_rapid_drag_over_the_channels_ends_at_the_last_setting(explorer_page: Page):
-    expect(explorer_page.get_by_label("Channels removed", exact=True)).to_be_enabled()
+    expect(explorer_page.get_by_label("Channels removed", exact=True)).to_be_enabled(timeout=pages.WAIT_MS)
     drag(explorer_page, "Channels removed", [step / 60 for step in range(50)])
     wait_until_exact(explorer_page)
     percent = explorer_page.get_by_label("Channels removed", exact=True).input_value()
