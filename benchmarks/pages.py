@@ -57,12 +57,14 @@ class Server:
         """
         give_up = time.monotonic() + START_S
         while time.monotonic() < give_up:
-            running = self.kernels()
-            before = [sum(kernel.cpu_times()[:2]) for kernel in running]
-            time.sleep(1.5)
-            used = [sum(kernel.cpu_times()[:2]) for kernel in running]
-            if len(running) >= kernels and all(u - b < 0.1 for b, u in zip(before, used, strict=True)):
-                return
+            # A pool may replace a kernel meanwhile; then it is looked at again.
+            with suppress(psutil.NoSuchProcess):
+                running = self.kernels()
+                before = [sum(kernel.cpu_times()[:2]) for kernel in running]
+                time.sleep(1.5)
+                used = [sum(kernel.cpu_times()[:2]) for kernel in running]
+                if len(running) >= kernels and all(u - b < 0.1 for b, u in zip(before, used, strict=True)):
+                    return
         raise MeasurementError("No kernel became warm in two minutes; look at the output of make demo.")
 
 
