@@ -3,6 +3,7 @@
 import ast
 import statistics
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import nbformat
@@ -23,88 +24,7 @@ MEDIAN_LINES, MOST_LINES = 8, 15
 
 SEALED = "The answer is sealed"
 
-WORKED = {
-    "week01_measure_first": {
-        "predict-mean": "guess_mean.lock(guess_mean.options[2])",
-        "predict-repeat": "guess_repeat.lock(guess_repeat.options[0])",
-        "predict-speedup": "guess_speedup.lock(2.5)",
-        "predict-zeros": "guess_zeros.lock(guess_zeros.options[2])",
-        "exercise-p95": (
-            "def my_p95(samples_ms):\n"
-            "    ordered = sorted(samples_ms)\n"
-            "    return ordered[round(0.95 * (len(ordered) - 1))]"
-        ),
-        "exercise-macs": "depthwise_macs = 7 * 7 * 32 * 3 * 3\npointwise_macs = 7 * 7 * 64 * 32",
-        "exercise-speedup": "def my_speedup(share, factor):\n    return 1 / (1 - share + share / factor)",
-        "exercise-choice": (
-            "allowed = [c for c in candidates if c.macs <= 2e6 and c.accuracy >= 0.915]\n"
-            "my_network = min(allowed, key=lambda c: c.bandwidth_bytes).name"
-        ),
-    },
-    "week04_pruning_and_low_rank": {
-        "predict-file": "guess_file.lock(guess_file.options[2])",
-        "predict-tied": "guess_tied.lock(2)",
-        "predict-macs": "guess_macs.lock(2)",
-        "predict-widths": "guess_widths.lock(guess_widths.options[0])",
-        "predict-ranking": 'guess_ranking.lock("L1 norm")',
-        "predict-sparse": "guess_sparse.lock(guess_sparse.options[0])",
-        "exercise-mask": (
-            "def my_mask(weights, sparsity):\n"
-            "    order = np.argsort(np.abs(weights), kind='stable')\n"
-            "    mask = np.ones(len(weights), bool)\n"
-            "    mask[order[: round(sparsity * len(weights))]] = False\n"
-            "    return mask"
-        ),
-        "exercise-two-four": (
-            "def my_two_four(weights):\n"
-            "    blocks = np.abs(weights).reshape(-1, 4)\n"
-            "    return (blocks >= np.sort(blocks)[:, 2:3]).ravel()"
-        ),
-        "exercise-tied": 'my_layers = {"a", "norm_a", "b", "norm_b", "c"}',
-        "exercise-cubic": (
-            "def my_sparsity(step, steps, target):\n    return target * (1 - (1 - step / steps) ** 3)"
-        ),
-        "exercise-rank": ("def my_rank(rows, columns):\n    return (rows * columns - 1) // (rows + columns)"),
-    },
-    "week05_post_training_quantization": {
-        "predict-granularity": "guess_granularity.lock(guess_granularity.options[0])",
-        "predict-size": "guess_size.lock(4)",
-        "predict-speed": "guess_speed.lock(4)",
-        "predict-observers": "guess_observers.lock(guess_observers.options[1])",
-        "predict-dynamic": "guess_dynamic.lock(guess_dynamic.options[2])",
-        "exercise-zero": (
-            "def my_zero_point(low, high, bits):\n"
-            "    low, high = min(low, 0), max(high, 0)\n"
-            "    return -round(low / ((high - low) / (2**bits - 1)))"
-        ),
-        "exercise-code": (
-            "def my_code(x, scale, zero_point):\n    return min(max(round(x / scale) + zero_point, 0), 255)"
-        ),
-        "exercise-bits": "def my_bits(wanted_db):\n    return int(np.ceil((wanted_db - 1.765) / 6.02))",
-        "exercise-stored": "bits_a_weight = 4 + 32 / 32",
-        "exercise-pair": "pair_sum = min(255 * 127 + 255 * 127, 2**15 - 1)",
-        "exercise-layer": "my_layer = min(quietest, key=quietest.get)",
-    },
-    "week06_quantization_aware_training": {
-        "predict-four": "guess_four.lock(1.5)",
-        "predict-rounding": 'guess_rounding.lock("GPTQ")',
-        "predict-layer": "guess_layer.lock(guess_layer.options[3])",
-        "predict-training": "guess_training.lock(50)",
-        "predict-mixed": "guess_mixed.lock(guess_mixed.options[1])",
-        "exercise-input-gradient": (
-            "def my_input_gradient(upstream, v, low, high):\n    return upstream * (low <= v <= high)"
-        ),
-        "exercise-step-gradient": (
-            "def my_step_gradient(v, low, high):\n"
-            "    return min(max(round(v), low), high) - (v if low <= v <= high else 0)"
-        ),
-        "exercise-closure": (
-            "def my_experiments(paths, run):\n    return [partial(run, path) for path in paths]"
-        ),
-        "exercise-average": "def my_average_bits(bits, sizes):\n    return np.dot(bits, sizes) / sum(sizes)",
-        "exercise-allocation": 'my_bits = {"first": 8, "middle": 4, "last": 2}',
-    },
-}
+WORKED = {path.stem: import_module(f"tests.worked.{path.stem}").CELLS for path in WEEKS}
 """Notebook → cell → what a student does there: a guess is added after the question, an answer replaces it."""
 
 
