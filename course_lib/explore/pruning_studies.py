@@ -24,7 +24,7 @@ from course_lib.benchmarking import LatencyComparison, MachineRecord, compare_la
 from course_lib.benchmarking.table import MeasuredResult, Row
 from course_lib.errors import DataError
 from course_lib.explore.channel_graph import ChannelGraph
-from course_lib.pruning import apply_mask, magnitude_masks, random_masks
+from course_lib.pruning import apply_mask, layer_adaptive_masks, magnitude_masks, random_masks
 from course_lib.pruning.importance import (
     Importance,
     bn_scale,
@@ -75,12 +75,14 @@ def masked_accuracies(
 ) -> dict[str, Curve]:
     """Return way of choosing the weights that go → accuracy at each sparsity, without training.
 
-    "global" and "local" prune the smallest weights of the whole model or of each layer, "random" any.
+    "global" and "local" prune the smallest weights of the whole model or of each layer, "layer-adaptive" the
+    smallest by LAMP's scores, "random" any.
     """
     weights = prunable_weights(model)
     ways: dict[str, Callable[[dict[str, Tensor], float], dict[str, Tensor]]] = {
         "global": magnitude_masks,
         "local": lambda weights, sparsity: magnitude_masks(weights, sparsity, scope="local"),
+        "layer-adaptive": layer_adaptive_masks,
         "random": lambda weights, sparsity: random_masks(weights, sparsity, seed=seed),
     }
     return {

@@ -4,6 +4,7 @@ What works on NumPy arrays and torch tensors alike is here; what needs torch is 
 ``importance``, ``selection``, ``macs_target``, ``masked``, ``iterative`` and ``sensitivity``.
 """
 
+from course_lib.pruning.layer_adaptive import layer_adaptive_masks
 from course_lib.pruning.masks import (
     apply_mask,
     magnitude_mask,
@@ -20,6 +21,7 @@ __all__ = [
     "Schedule",
     "apply_mask",
     "is_n_m",
+    "layer_adaptive_masks",
     "magnitude_mask",
     "magnitude_masks",
     "masks_by_importance",

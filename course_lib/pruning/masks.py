@@ -11,8 +11,9 @@ told in one of two ways:
 Worked example, w = [3, −1, 2, −4]: at sparsity 0.5 the two smallest magnitudes, 1 and 2, go, the mask is
 [1, 0, 0, 1] and W' = [3, 0, 0, −4]. At threshold 2 only −1 goes.
 
-The same code takes NumPy arrays and torch tensors. `random_masks` is the control, `n_m` holds patterns that
-hardware can use. Left out: removing whole channels, and fine-tuning between steps (`iterative`).
+The same code takes NumPy arrays and torch tensors. `random_masks` is the control, `layer_adaptive` makes
+layers comparable, `n_m` holds patterns that hardware can use. Left out: removing whole channels, and
+fine-tuning between steps (`iterative`).
 """
 
 import math
@@ -62,7 +63,7 @@ def magnitude_masks(
     ModelError
         If a weight is NaN or infinite.
     """
-    return masks_by_importance(_magnitudes(weights), sparsity, scope=scope)
+    return masks_by_importance(magnitudes(weights), sparsity, scope=scope)
 
 
 def magnitude_mask(weight: Array, sparsity: float) -> Array:
@@ -84,7 +85,7 @@ def threshold_masks(weights: Mapping[str, Array], threshold: float) -> dict[str,
         raise SettingError(
             f"threshold is {threshold}, but magnitudes are compared with it; pass a number of at least 0."
         )
-    return {name: magnitude >= threshold for name, magnitude in _magnitudes(weights).items()}
+    return {name: magnitude >= threshold for name, magnitude in magnitudes(weights).items()}
 
 
 def masks_by_importance(
@@ -155,8 +156,15 @@ def sparsity_of(array: Array) -> float:
     return (count - int(xp.count_nonzero(array))) / count if count else 0.0
 
 
-def _magnitudes(weights: Mapping[str, Array]) -> dict[str, Array]:
-    magnitudes = {}
+def magnitudes(weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Return name → |w|.
+
+    Raises
+    ------
+    ModelError
+        If a weight is NaN or infinite.
+    """
+    found = {}
     for name, weight in weights.items():
         xp = array_namespace(weight)
         if not xp.all(xp.isfinite(weight)):
@@ -164,8 +172,8 @@ def _magnitudes(weights: Mapping[str, Array]) -> dict[str, Array]:
                 f"The tensor {name!r} holds NaN or infinite weights, which have no place in a ranking by "
                 "magnitude; repair it first, for example with torch.nan_to_num or numpy.nan_to_num."
             )
-        magnitudes[name] = xp.abs(weight)
-    return magnitudes
+        found[name] = xp.abs(weight)
+    return found
 
 
 def _keep_most_important(importance: Array, sparsity: float) -> Array:

@@ -5,10 +5,12 @@ Weights that are zero stay the smallest of all, so what one round prunes the nex
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from torch import Tensor, nn
 
 from course_lib.pruning.iterative_state import Choice
+from course_lib.pruning.layer_adaptive import layer_adaptive_masks
 from course_lib.pruning.masked import bake_masks, hold_masks, prunable_weights
 from course_lib.pruning.masks import Scope, magnitude_masks
 from course_lib.pruning.schedules import Schedule
@@ -24,13 +26,14 @@ class WeightPruner:
     schedule
         Sparsity after each round, over the weights that are not kept.
     scope
-        Whether layers are ranked together (``"global"``) or each by itself (``"local"``).
+        Whether layers are ranked together (``"global"``), each by itself (``"local"``), or together by
+        magnitudes that compare between layers (``"layer_adaptive"``).
     kept
         Names of weights that stay dense, as in `prunable_weights`.
     """
 
     schedule: Schedule
-    scope: Scope = "global"
+    scope: Scope | Literal["layer_adaptive"] = "global"
     kept: tuple[str, ...] = ()
 
     @property
@@ -43,6 +46,8 @@ class WeightPruner:
     def choose(self, model: nn.Module, round_number: int, dense: nn.Module) -> Choice:
         """Return the masks of a round; `UnknownNameError` if a weight to keep does not exist."""
         sparsity = self.schedule.at(round_number)
+        if self.scope == "layer_adaptive":
+            return layer_adaptive_masks(self._weights(model), sparsity)
         return magnitude_masks(self._weights(model), sparsity, scope=self.scope)
 
     def apply(self, model: nn.Module, choice: Choice) -> nn.Module:

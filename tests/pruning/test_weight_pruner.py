@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from course_lib.errors import UnknownNameError
-from course_lib.pruning import Schedule, magnitude_masks, sparsity_of
+from course_lib.pruning import Schedule, layer_adaptive_masks, magnitude_masks, sparsity_of
 from course_lib.pruning.masked import prunable_weights
 from course_lib.pruning.weight_pruner import WeightPruner
 from tests.pruning.small_nets import chain
@@ -46,6 +46,19 @@ def test_local_gives_each_layer_the_same_sparsity():
         "second.weight": 0.5,
         "head.weight": 0.5,
     }
+
+
+def test_layers_are_compared_by_their_scores():
+    net = chain()
+    with torch.no_grad():
+        net.first.weight *= 1e-3
+    choice = WeightPruner(Schedule(0.5, 1), scope="layer_adaptive").choose(net, 1, net)
+    assert all(
+        torch.equal(mask, layer_adaptive_masks(prunable_weights(net), 0.5)[name])
+        for name, mask in choice.items()
+    )
+    assert sparsity_of(choice["first.weight"]) < 0.9
+    assert sparsity_of(magnitude_masks(prunable_weights(net), 0.5)["first.weight"]) == 1
 
 
 def test_settings_are_those_a_checkpoint_differs_in():
