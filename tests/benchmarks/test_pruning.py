@@ -44,10 +44,10 @@ def test_the_cases_end_where_the_figures_say() -> None:
     }
     assert CASES["sparsity90"].schedule.initial == CASES["sparsity80"].schedule.target
     pruner = pruner_of("sparsity80", nn.Identity(), nn.Identity(), pruning.examples("train", 100))
-    assert pruner == WeightPruner(CASES["sparsity80"].schedule)
+    assert pruner == WeightPruner(CASES["sparsity80"].schedule, scope="layer_adaptive")
     config = CASES["sparsity80"].config(10_000, quick=False)
     assert config.last_tuning is not None
-    assert (config.tuning.epochs, config.last_tuning.epochs) == (6, 38)
+    assert (config.tuning.epochs, config.last_tuning.epochs) == (6, 50)
 
 
 def test_the_branch_and_the_channels_leave_half_of_the_macs() -> None:
@@ -110,4 +110,6 @@ def test_the_figures_of_a_small_network(monkeypatch: pytest.MonkeyPatch) -> None
     dense = figures["dense_accuracy"]
     for name, accuracy in figures["accuracies"].items():
         assert figures[f"{name}_drop_pt"] == pytest.approx(100 * (dense - accuracy))
+        low, high = figures["drop_intervals_pt"][name]
+        assert low < figures[f"{name}_drop_pt"] < high
     pruning.training_set.cache_clear()
