@@ -71,9 +71,9 @@ def test_masks_start_at_the_dense_accuracy_and_the_control_repeats() -> None:
     examples = pictures()
     first, second = (masked_accuracies(chain(), examples, (0.0, 0.5), seed=3) for _ in range(2))
     assert first == second
-    assert list(first) == ["global", "local", "random"]
+    assert list(first) == ["global", "local", "layer-adaptive", "random"]
     dense = accuracy(chain(), examples)
-    assert [curve[0] for curve in first.values()] == [(0.0, dense)] * 3
+    assert [curve[0] for curve in first.values()] == [(0.0, dense)] * 4
     assert all(ratio == 0.5 for curve in first.values() for ratio, _ in curve[1:])
 
 
