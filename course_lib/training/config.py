@@ -26,7 +26,7 @@ class TrainingConfig:
     averaging
         Decay of the moving average of the weights that the run returns (0 keeps the last weights).
     seed
-        Decides the initial weights, the order of the images and their augmentation.
+        Decides the initial weights, the order of the images, their augmentation, and what dropout leaves out.
 
     Raises
     ------

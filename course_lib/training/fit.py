@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from course_lib.errors import CheckpointError
-from course_lib.reproducibility import torch_generator, write_atomically
+from course_lib.reproducibility import seeded_torch, torch_generator, write_atomically
 from course_lib.training.config import TrainingConfig
 from course_lib.training.evaluate import Examples
 from course_lib.training.objective import Batch, Loss, Objective, ScoresObjective, cross_entropy
@@ -96,20 +96,22 @@ def fit(
     for epoch in range(len(history), config.epochs):
         total = torch.zeros((), device=device)
         parts: defaultdict[str, Tensor] = defaultdict(partial(torch.zeros, (), device=device))
-        for step, batch in enumerate(_batches(len(labels), config.batch_size, generator)):
-            rate = _learning_rate(config, epoch + step / steps)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            pictures = objective.pictures(inputs, batch, epoch, config.augmentation, generator)
-            pictures = pictures.contiguous(memory_format=torch.channels_last)
-            loss, named = objective.losses(model, Batch(epoch, batch, labels[batch], pictures))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            averaged.update_parameters(model)
-            total += loss.detach()
-            for name, part in named.items():
-                parts[name] += part.detach()
+        # Dropout draws from the global state: seeded by epoch, it does so alike after an interruption.
+        with seeded_torch((config.seed << 20) + epoch):
+            for step, batch in enumerate(_batches(len(labels), config.batch_size, generator)):
+                rate = _learning_rate(config, epoch + step / steps)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                pictures = objective.pictures(inputs, batch, epoch, config.augmentation, generator)
+                pictures = pictures.contiguous(memory_format=torch.channels_last)
+                loss, named = objective.losses(model, Batch(epoch, batch, labels[batch], pictures))
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                averaged.update_parameters(model)
+                total += loss.detach()
+                for name, part in named.items():
+                    parts[name] += part.detach()
         result, figures = objective.validate(averaged.module, validation, device)
         means = {name: float(part) / steps for name, part in parts.items()}
         history.append(EpochRecord(epoch + 1, float(total) / steps, result, {**means, **figures}))

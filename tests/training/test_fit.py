@@ -202,6 +202,24 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
     assert resumed.environment == whole.environment
 
 
+def test_dropout_is_the_runs_own(make_net: Factory, examples: Examples, tmp_path: Path) -> None:
+    def net() -> nn.Module:
+        return nn.Sequential(make_net(), nn.Dropout(0.5))
+
+    torch.manual_seed(1)
+    whole = fit(net(), examples, examples, CONFIG)
+    with pytest.raises(Killed):
+        fit(net(), examples, examples, CONFIG, checkpoint=tmp_path / "state.pt", on_epoch=kill_after(2))
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    resumed = fit(net(), examples, examples, CONFIG, checkpoint=tmp_path / "state.pt")
+    assert resumed.history == whole.history
+    assert same_weights(resumed.model, whole.model)
+    assert torch.equal(torch.get_rng_state(), state)
+    sure = fit(nn.Sequential(make_net(), nn.Dropout(0.0)), examples, examples, CONFIG)
+    assert not same_weights(sure.model, whole.model)
+
+
 def test_a_run_that_was_killed_within_an_epoch_starts_that_epoch_again(
     make_net: Factory, examples: Examples, tmp_path: Path, uninterrupted: TrainingRun
 ) -> None:
