@@ -10,6 +10,7 @@ Left out: models whose ``forward`` decides by the values of a tensor, which no f
 import operator
 from collections.abc import Callable
 from copy import deepcopy
+from threading import RLock, get_ident
 from typing import Any
 
 import torch
@@ -17,6 +18,35 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from course_lib.errors import ModelError
+
+ONE_TRACE = RLock()
+"""Held by whatever traces: torch exchanges ``nn.Module.__call__`` for the whole process meanwhile."""
+
+
+def symbolic_trace(model: nn.Module) -> fx.GraphModule:
+    """Return what `torch.fx.symbolic_trace` does, while other threads may run models or trace as well.
+
+    So an explorer can look at a network in the background of a notebook whose cells go on.
+    """
+    with ONE_TRACE:
+        tracer = _OwnThreadTracer()
+        graph = tracer.trace(model)
+    return fx.GraphModule(tracer.root, graph, type(model).__name__)
+
+
+class _OwnThreadTracer(fx.Tracer):
+    """Writes down what the thread that made it calls; layers called by others are run as ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = get_ident()
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
 
 
 def trace_steps(model: nn.Module, *, share_tensors: bool = False) -> fx.GraphModule:
@@ -35,7 +65,7 @@ def trace_steps(model: nn.Module, *, share_tensors: bool = False) -> fx.GraphMod
     """
     copied = deepcopy(model, _aliases(model) if share_tensors else None).eval()
     try:
-        graph = fx.symbolic_trace(copied)
+        graph = symbolic_trace(copied)
     except Exception as error:  # whatever the student's forward method raises
         raise ModelError(
             f"{type(model).__name__} cannot be traced ({_first_line(error)}); its forward method may not "

@@ -23,6 +23,7 @@ import onnx
 import torch
 from torch import nn
 
+from course_lib.architectures.tracing import ONE_TRACE
 from course_lib.errors import ExportError
 
 BATCH_AXIS_NAME = "batch"
@@ -52,7 +53,7 @@ def build_graph(
     """
     free = {0: torch.export.Dim(BATCH_AXIS_NAME)} if dynamic_batch else None
     try:
-        with _quiet(), torch.no_grad():
+        with ONE_TRACE, _quiet(), torch.no_grad():
             traced = torch.export.export(
                 model, inputs, dynamic_shapes=tuple(free for _ in inputs), strict=False
             )

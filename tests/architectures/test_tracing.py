@@ -1,3 +1,5 @@
+from threading import Event, Thread
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -60,3 +62,46 @@ class InPlace(nn.Module):
 
 def test_steps_in_place_whose_result_is_not_used_stay() -> None:
     assert trace_steps(InPlace())(torch.tensor([3.0])).item() == 7.0
+
+
+def test_other_threads_run_models_while_one_is_traced() -> None:
+    found: list[Tensor] = []
+    other, picture = nn.Sequential(nn.Linear(2, 2), nn.ReLU()), torch.ones(1, 2)
+
+    class Slow(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            thread = Thread(target=lambda: found.append(other(picture)))
+            thread.start()
+            thread.join()
+            return self.layer(x)
+
+    traced = trace_steps(Slow())
+    assert torch.equal(found[0], other(picture))
+    assert [str(node.target) for node in traced.graph.nodes] == ["x", "layer", "output"]
+
+
+def test_two_threads_trace_one_after_the_other() -> None:
+    call = nn.Module.__call__
+    started, traced = Event(), []
+
+    class First(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            second.start()
+            started.wait()
+            second.join(0.2)
+            assert second.is_alive()  # it waits for this trace
+            return x + 1
+
+    def trace_another() -> None:
+        started.set()
+        traced.append(trace_steps(nn.Sequential(nn.Linear(2, 2), nn.ReLU())))
+
+    second = Thread(target=trace_another)
+    trace_steps(First())
+    second.join()
+    assert [node.op for node in traced[0].graph.nodes].count("call_module") == 2
+    assert nn.Module.__call__ is call

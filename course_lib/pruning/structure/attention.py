@@ -17,7 +17,7 @@ import operator
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from course_lib.architectures.tracing import layer_of
+from course_lib.architectures.tracing import layer_of, symbolic_trace
 
 
 class SplitAttention(nn.Module):
@@ -72,7 +72,7 @@ def split_attention(graph: fx.GraphModule) -> None:
         split = SplitAttention(layer)
         _put_submodule(graph, path, split)
         for node in nodes:
-            _inline(node, path, fx.symbolic_trace(split).graph)
+            _inline(node, path, symbolic_trace(split).graph)
     if called:
         graph.graph.lint()
         graph.recompile()
