@@ -10,8 +10,9 @@ lies above 0.
 with its teacher: how many times fewer parameters it has, and its right answers as a part of the teacher's.
 Both are missing in a checkout whose zoo lacks "compact".
 
-``equal_to_recorded`` says whether all these networks give as many right answers as on record. The quick run
-judges the students of the first seed only and takes the others' from their records.
+``equal_to_recorded`` says whether all these networks give as many right answers as on record; it is missing
+without "compact", unless a student differs. The quick run judges the students of the first seed only and
+takes the others' from their records.
 """
 
 import sys
@@ -61,11 +62,14 @@ def gains(result: StudyResult) -> dict[str, Any]:
     return found
 
 
-def against_teacher(test: Examples) -> tuple[dict[str, Any], bool]:
-    """Return the figures of the small student beside its teacher, and whether both are as on their cards."""
+def against_teacher(test: Examples) -> tuple[dict[str, Any], bool | None]:
+    """Return the figures of the small student beside its teacher, and whether both are as on their cards.
+
+    None, and figures of None, where the zoo lacks the student, so that nothing was compared.
+    """
     names = (STUDENT, TEACHER)
     if STUDENT not in list_zoo():
-        return {"compression": None, "kept_fraction": None}, True
+        return {"compression": None, "kept_fraction": None}, None
     student, teacher = (load_card(name) for name in names)
     correct = [count_correct(load_pretrained(name), test) for name in names]
     figures = {

@@ -35,6 +35,7 @@ BUDGET = range(29_000, 60_001)
 ROUNDS, QUICK_ROUNDS = 1000, 100
 QUICK_IMAGES = 1_000
 THREADS = 1
+TARGETS = {"compared": Target(low=8), "equal_to_recorded": Target(low=1)}
 
 
 def examine(name: str, model: nn.Module, test: Dataset, images: int) -> dict[str, Any]:
@@ -108,4 +109,4 @@ def _latency(compared: LatencyComparison, name: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run(measure, {"compared": Target(low=8), "equal_to_recorded": Target(low=1)}, threads=THREADS)
+    run(measure, TARGETS, threads=THREADS)

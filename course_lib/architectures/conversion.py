@@ -15,7 +15,7 @@ Worked example: a 3×3 convolution from 16 to 16 channels on 28×28 pixels has 9
 fewer, as `separable_ratio(3, 16)` says.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -32,7 +32,8 @@ from course_lib.errors import ModelError, SettingError
 class LayerChange:
     """A dense convolution that became a separable pair; MACs are for one sample.
 
-    ``relative_error`` is ‖W − Ŵ‖ / ‖W‖ of its kernel.
+    ``relative_error`` is ‖W − Ŵ‖ / ‖W‖ of its kernel. ``params_before`` are the
+    parameters that left the model with the layer: those that layers share go with the last of them.
     """
 
     path: str
@@ -124,12 +125,16 @@ def to_mobile_blocks(
     Raises
     ------
     SettingError
-        If the multiplier is below 1, or ``kept`` names something that is not a block (the blocks are listed).
+        If the multiplier is not a whole number of at least 1, or ``kept`` is one text or names something that
+        is not a block (the blocks are listed).
     ModelError
         If the model cannot be traced, does not run on the inputs, or has weights that are not finite.
     """
-    if multiplier < 1:
-        raise SettingError(f"multiplier is {multiplier}; expected at least 1 filter for each input channel.")
+    if not isinstance(multiplier, int) or isinstance(multiplier, bool) or multiplier < 1:
+        raise SettingError(
+            f"multiplier is {multiplier!r}; expected at least 1 filter for each input channel, and a whole "
+            "number of them."
+        )
     graph = trace_steps(model, share_tensors=True)
     blocks = find_residual_blocks(graph)
     _check_kept(kept, blocks)
@@ -149,11 +154,16 @@ def to_mobile_blocks(
             assert isinstance(layer, nn.Conv2d)
             pair, error = separable_pair(layer, multiplier)
             converted.set_submodule(path, pair)
-            changes.append(_change(path, block.path, layer, pair, positions[path], error))
+            gone = set(layer.parameters()) - set(converted.parameters())
+            changes.append(_change(path, block.path, gone, layer, pair, positions[path], error))
     return Conversion(converted, tuple(changes), tuple(left_alone))
 
 
 def _check_kept(kept: Sequence[str], blocks: Sequence[ResidualBlock]) -> None:
+    if isinstance(kept, str):
+        raise SettingError(
+            f"kept is the text {kept!r}; pass a sequence of paths, for example kept=({kept!r},)."
+        )
     known = [block.path for block in blocks]
     unknown = [path for path in kept if path not in known]
     if unknown:
@@ -164,27 +174,41 @@ def _check_kept(kept: Sequence[str], blocks: Sequence[ResidualBlock]) -> None:
 
 
 def _weights(layer: nn.Module) -> int:
-    return sum(parameter.numel() for name, parameter in layer.named_parameters() if name.endswith("weight"))
+    return _numbers(parameter for name, parameter in layer.named_parameters() if name.endswith("weight"))
+
+
+def _numbers(parameters: Iterable[Tensor]) -> int:
+    return sum(parameter.numel() for parameter in parameters)
 
 
 def _saves(layers: Sequence[nn.Module], multiplier: int) -> bool:
-    """Return whether separable pairs of these convolutions have fewer weights together, and so fewer MACs."""
-    before = after = 0
+    """Return whether separable pairs of these convolutions have fewer weights together, and so fewer MACs.
+
+    Weights that the convolutions share count once.
+    """
+    kernels: set[Tensor] = set()
+    after = 0
     for layer in layers:
         assert isinstance(layer, nn.Conv2d)
         places = layer.kernel_size[0] * layer.kernel_size[1]
         if multiplier > min(layer.out_channels, places):
             return False
-        before += _weights(layer)
+        kernels.add(layer.weight)
         after += multiplier * layer.in_channels * (places + layer.out_channels)
-    return after < before
+    return after < _numbers(kernels)
 
 
 def _change(
-    path: str, block: str, layer: nn.Conv2d, pair: nn.Module, positions: int, error: float
+    path: str,
+    block: str,
+    gone: Iterable[Tensor],
+    layer: nn.Conv2d,
+    pair: nn.Module,
+    positions: int,
+    error: float,
 ) -> LayerChange:
     """Return what changed; each weight is used once at each position of the output, in all three layers."""
-    before, after = (sum(each.numel() for each in module.parameters()) for module in (layer, pair))
+    before, after = _numbers(gone), _numbers(pair.parameters())
     macs = (_weights(layer) * positions, _weights(pair) * positions)
     return LayerChange(path, block, before, after, *macs, error)
 

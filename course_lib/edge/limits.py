@@ -2,7 +2,8 @@
 
 A limit is kept at its bound. How far a network is from keeping one is counted relative to the limit, so that
 kilobytes and milliseconds can be set beside each other: a need of 31 kB where 20 kB are allowed is 55 % off.
-A network's distance is that of the limit it breaks worst.
+A network's distance is that of the limit it breaks worst. Relative to a limit of 0 every need is infinitely
+far off; there the need itself decides who is nearer.
 
 Worked example: limits of 20 kB activation memory and 90 % accuracy. One network needs 31 kB at 91 %: distance
 0.55. Another one needs 20 kB at 89 %: distance 0.01 / 0.90 = 0.011. None fits; the second is the nearest.
@@ -15,7 +16,7 @@ from dataclasses import dataclass, fields, replace
 from course_lib.benchmarking.number_text import format_bytes, significant
 from course_lib.edge.devices import Microcontroller
 from course_lib.edge.measured import MeasuredNetwork
-from course_lib.edge.objective import EdgeLimits
+from course_lib.edge.objective import EdgeLimits, is_number
 from course_lib.errors import SettingError
 
 TIED_TO_A_MACHINE = ("latency_ms", "energy_mj", "power_w")
@@ -34,8 +35,8 @@ class DeviceLimits(EdgeLimits):
         Largest file: a microcontroller's flash.
     latency_ms, energy_mj, power_w
         On the machine on which the networks were measured.
-    macs
-        Multiply-accumulates for one input.
+    macs, params
+        Multiply-accumulates for one input, and parameters.
     accuracy
         The least fraction classified rightly.
 
@@ -46,13 +47,14 @@ class DeviceLimits(EdgeLimits):
     """
 
     storage_bytes: float = math.inf
+    params: float = math.inf
     latency_ms: float = math.inf
     energy_mj: float = math.inf
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value, highest = getattr(self, field.name), 1.0 if field.name == "accuracy" else math.inf
-            if not 0 <= value <= highest:
+            if not is_number(value) or not 0 <= value <= highest:
                 asked = "a fraction from 0 to 1" if field.name == "accuracy" else "a number of 0 or more"
                 raise SettingError(f"{field.name}={value!r} is not a limit: pass {asked}.")
 
@@ -69,13 +71,20 @@ class DeviceLimits(EdgeLimits):
 class Breach:
     """A limit that a network breaks.
 
-    ``phrase`` goes on after the network's name; ``distance`` is how far the network is off, relative to the
-    limit, and infinite where that is not known.
+    Attributes
+    ----------
+    phrase
+        Goes on after the network's name.
+    distance
+        How far the network is off, relative to the limit: infinite for a limit of 0 or a need not known.
+    excess
+        How far it is off in the limit's own unit: infinite where the need is not known.
     """
 
     limit: str
     phrase: str
     distance: float
+    excess: float
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,7 @@ class Rule:
             return None
         if need is None:
             phrase = f"has no measured {self.noun}, so that a limit on it cannot be checked"
-            return Breach(self.limit, phrase, math.inf)
+            return Breach(self.limit, phrase, math.inf, math.inf)
         excess = limit - need if self.floor else need - limit
         if excess <= 0:
             return None
@@ -105,7 +114,7 @@ class Rule:
             phrase = f"{told}, {100 * excess:.2f} points less than the required {self.text(limit)}"
         else:
             phrase = f"{told}, {self.text(excess)} more than the {self.text(limit)} allowed"
-        return Breach(self.limit, phrase, excess / limit if limit else math.inf)
+        return Breach(self.limit, phrase, excess / limit if limit else math.inf, excess)
 
 
 def _ms(value: float) -> str:
@@ -144,6 +153,13 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("macs", "MACs", lambda network: network.macs, "computes {}", lambda value: f"{value:,.0f} MACs"),
     Rule(
+        "params",
+        "parameters",
+        lambda network: network.params,
+        "has {}",
+        lambda value: f"{value:,.0f} parameters",
+    ),
+    Rule(
         "accuracy",
         "accuracy",
         lambda network: network.accuracy,
@@ -174,13 +190,13 @@ def impossible(networks: Sequence[MeasuredNetwork], limits: DeviceLimits) -> str
     for rule in RULES:
         own = {name: breach for name, row in broken.items() for breach in row if breach.limit == rule.limit}
         if len(own) == len(networks):
-            name = min(own, key=lambda each: own[each].distance)
-            never.append(
-                f"not one keeps the limit on {rule.noun}, and the nearest, {name}, {own[name].phrase}"
-            )
+            name = min(own, key=lambda each: own[each].excess)
+            known = own[name].excess < math.inf
+            rest = f"and the nearest, {name}, {own[name].phrase}" if known else "which was measured for none"
+            never.append(f"not one keeps the limit on {rule.noun}, {rest}")
     if never:
         return f"No network fits: {'; '.join(never)}."
-    name = min(broken, key=lambda each: distance(broken[each]))
+    name = min(broken, key=lambda each: nearness(broken[each]))
     phrases = " and ".join(breach.phrase for breach in broken[name])
     return f"No network fits, though each limit is kept by some: the nearest, {name}, {phrases}."
 
@@ -188,3 +204,13 @@ def impossible(networks: Sequence[MeasuredNetwork], limits: DeviceLimits) -> str
 def distance(broken: Sequence[Breach]) -> float:
     """Return how far a network is from keeping all limits: 0 where it does."""
     return max((breach.distance for breach in broken), default=0.0)
+
+
+def nearness(broken: Sequence[Breach]) -> tuple[float, bool, tuple[float, ...]]:
+    """Return what sorts networks by their breaches, the nearest to keeping all limits first.
+
+    Distance goes first. Of those infinitely far off, the ones with a need that is not known come last, and
+    between the others the excess over limits of 0 decides, in the order of `RULES`.
+    """
+    endless = tuple(breach.excess for breach in broken if breach.distance == math.inf)
+    return distance(broken), math.inf in endless, endless

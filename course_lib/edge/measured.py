@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from course_lib.edge.objective import Candidate
+from course_lib.edge.objective import Candidate, is_number
 from course_lib.errors import DataError, MeasurementError
 
 
@@ -37,8 +37,8 @@ class MeasuredNetwork:
     Raises
     ------
     MeasurementError
-        If a number is negative or not finite, the latency is zero, or the accuracy is not inside its interval
-        or the interval not inside [0, 1].
+        If a number is not one, negative or not finite, the latency is zero, or the accuracy is not inside its
+        interval or the interval not inside [0, 1].
     """
 
     name: str
@@ -54,6 +54,13 @@ class MeasuredNetwork:
     data: str = "fashion-mnist"
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            unmeasured = value is None and field.name == "energy_mj"
+            if field.name not in ("name", "data") and not unmeasured and not is_number(value):
+                raise MeasurementError(
+                    f"{self.name} has {field.name}={value!r}; pass a measured number of at least 0."
+                )
         self.as_candidate()
         if not 0 <= self.params < math.inf:
             raise MeasurementError(
@@ -96,11 +103,16 @@ def network_of(record: Mapping[str, Any]) -> MeasuredNetwork:
     Raises
     ------
     DataError
-        If the record lacks a number.
+        If it is no record, or lacks a number.
     MeasurementError
         If a number is not possible.
     """
     needed = [field.name for field in fields(MeasuredNetwork) if field.default is MISSING]
+    if not isinstance(record, Mapping):
+        raise DataError(
+            f"{record!r} is no record of a network: pass a MeasuredNetwork, or a record with "
+            f"{', '.join(needed)}, as benchmarks/families.py writes them."
+        )
     missing = [name for name in needed if name not in record]
     if missing:
         raise DataError(

@@ -18,8 +18,12 @@ pays the same price, whatever its MACs: peak memory follows the widest place and
 What shares memory is not guessed: the traced network runs once, and two values share memory if PyTorch keeps
 them in one storage, as it does for views and for operators in place.
 
-Left out: scratch memory inside a layer, the gaps that a real allocator leaves between tensors, and the
-runtime's own memory. So the peak is a lower bound of what a device must have.
+The peak is an estimate for a runtime that runs one step after the other, and no bound. A device needs more
+for scratch memory inside a layer, for the gaps that an allocator leaves between tensors and for the runtime
+itself, and where a step cannot be written over what it reads: y + yᵀ counts as one tensor here, though each
+sum needs two places of y. It needs less where a runtime runs several steps as one, such as x·σ(x), or a layer
+piece by piece: a depthwise convolution over its own input, channel by channel, or the first layers patch by
+patch (Lin et al., MCUNet, 2020, and MCUNetV2, 2021).
 """
 
 from collections.abc import Iterable, Sequence
@@ -138,7 +142,7 @@ def plan_memory(
     SettingError
         If ``bytes_per_value`` is not a whole number of at least 1.
     ModelError
-        If the model cannot be traced or does not run on the inputs.
+        If the model cannot be traced or does not run on the inputs, or the inputs hold nothing.
     """
     if not isinstance(bytes_per_value, int) or bytes_per_value < 1:
         raise SettingError(
@@ -147,12 +151,28 @@ def plan_memory(
     inputs = (example_inputs,) if isinstance(example_inputs, Tensor) else tuple(example_inputs)
     graph = trace_steps(model, share_tensors=True)
     run = _run(graph, inputs, type(model).__name__)
+    _require_memory(inputs, type(model).__name__)
     nodes = [node for node in graph.graph.nodes if node.op not in ("get_attr", "output")]
     overwriting = {node for node in nodes if in_place and _is_elementwise(node)}
     buffers = buffers_of(run, overwriting, bytes_per_value)
     order = {node: position for position, node in enumerate(run)}
     steps = tuple(_step(node, order[node], run, buffers) for node in nodes)
     return MemoryPlan(type(model).__name__, steps, bytes_per_value, in_place)
+
+
+def _require_memory(inputs: tuple[Tensor, ...], name: str) -> None:
+    """Check that the inputs have memory, without which the plan would count 0 bytes."""
+    if any(tensor.is_meta for tensor in inputs):
+        raise ModelError(
+            f"{name} runs on PyTorch's meta device, which gives no memory to any tensor: build the model and "
+            "the inputs on the CPU."
+        )
+    if inputs and not any(tensor.numel() for tensor in inputs):
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
+        raise ModelError(
+            f"The example inputs of {name} hold no values (their shapes are {shapes}): pass at least one "
+            "input, for example images[:1]."
+        )
 
 
 class _Recorder(fx.Interpreter):

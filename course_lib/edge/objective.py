@@ -16,10 +16,17 @@ Worked example: α = 1 a ms and γ = 0.01 a kB. A model of 2 ms and 100 kB costs
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from numbers import Real
+from typing import TypeGuard
 
 from course_lib.benchmarking.number_text import format_bytes, significant
 from course_lib.benchmarking.table import Row, html_table, text_table
 from course_lib.errors import MeasurementError, SettingError, UnknownNameError
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether a value is a number, NumPy's included, and no text or None."""
+    return isinstance(value, Real)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +40,7 @@ class Candidate:
     Raises
     ------
     MeasurementError
-        If a number is negative or not finite, or the latency is zero.
+        If a number is not one, negative or not finite, or the latency is zero.
     """
 
     name: str
@@ -48,7 +55,7 @@ class Candidate:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name != "name" and not 0 <= value < math.inf:
+            if field.name != "name" and not (is_number(value) and 0 <= value < math.inf):
                 raise MeasurementError(
                     f"{self.name} has {field.name}={value!r}; pass a measured number of at least 0."
                 )
@@ -68,7 +75,7 @@ class EdgeWeights:
     Raises
     ------
     SettingError
-        If one is negative or not finite.
+        If one is not a number, negative or not finite.
     """
 
     per_ms: float = 0.0
@@ -78,9 +85,10 @@ class EdgeWeights:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if not 0 <= getattr(self, field.name) < math.inf:
+            price = getattr(self, field.name)
+            if not (is_number(price) and 0 <= price < math.inf):
                 raise SettingError(
-                    f"{field.name}={getattr(self, field.name)!r} is not a price: pass a number of 0 or more, "
+                    f"{field.name}={price!r} is not a price: pass a number of 0 or more, "
                     f"for example EdgeWeights({field.name}=1.0)."
                 )
 

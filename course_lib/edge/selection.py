@@ -26,12 +26,13 @@ from typing import Any, Literal
 
 from course_lib.benchmarking.number_text import format_bytes, significant
 from course_lib.benchmarking.table import Row, html_table, text_table
-from course_lib.edge.devices import DeviceClass, Microcontroller
-from course_lib.edge.limits import TIED_TO_A_MACHINE, Breach, DeviceLimits, breaches, distance, impossible
+from course_lib.edge.devices import DEVICE_CLASSES, MICROCONTROLLERS, DeviceClass, Microcontroller
+from course_lib.edge.limits import TIED_TO_A_MACHINE, Breach, DeviceLimits, breaches, impossible, nearness
 from course_lib.edge.measured import MeasuredNetwork, network_of
-from course_lib.edge.objective import EdgeWeights, choose
+from course_lib.edge.objective import EdgeWeights, choose, is_number
 from course_lib.edge.ranking import Cost, by_accuracy, by_cost
 from course_lib.errors import SettingError, UnknownNameError
+from course_lib.registry import look_up
 
 Device = Microcontroller | DeviceClass
 
@@ -60,9 +61,10 @@ class Task:
     prefer: Literal["accuracy", "cost"] = "accuracy"
 
     def __post_init__(self) -> None:
-        if self.inputs_per_s is not None and not self.inputs_per_s > 0:
+        rate = self.inputs_per_s
+        if rate is not None and not (is_number(rate) and rate > 0):
             raise SettingError(
-                f"inputs_per_s is {self.inputs_per_s!r}; pass a rate above 0, or None if it does not matter."
+                f"inputs_per_s is {rate!r}; pass a rate above 0, or None if it does not matter."
             )
         if self.prefer not in ("accuracy", "cost"):
             raise SettingError(f"prefer is {self.prefer!r}; expected 'accuracy' or 'cost'.")
@@ -147,7 +149,7 @@ def shortlist(
     limits: DeviceLimits | None = None,
     task: Task | None = None,
     *,
-    device: Device | None = None,
+    device: Device | str | None = None,
     weights: EdgeWeights | None = None,
 ) -> Shortlist:
     """Rank the networks that keep the limits, and say of the others what they break.
@@ -157,8 +159,8 @@ def shortlist(
     records
         Networks with what was measured of them, or the plain records of a benchmark.
     device
-        Where the network will run; None for the machine that the records were measured on. A microcontroller
-        adds its SRAM and flash to the limits.
+        Where the network will run, or the name of a preset; None for the machine that the records were
+        measured on. A microcontroller adds its SRAM and flash to the limits.
     weights
         What a millisecond, millijoule or kilobyte costs, for the order of cost. By default latency alone, and
         on another device MACs alone.
@@ -166,11 +168,15 @@ def shortlist(
     Raises
     ------
     SettingError
-        If there are no records, two have the same name, or energy has a price but was not measured.
+        If there are no records, two have the same name, energy has a price but was not measured, or
+        ``device`` is no device.
     DataError, MeasurementError
         If a record lacks a number, or has an impossible one.
+    UnknownNameError
+        If no preset is called ``device``.
     """
     limits, task = limits or DeviceLimits(), task or Task()
+    device = _device(device)
     networks = [each if isinstance(each, MeasuredNetwork) else network_of(each) for each in records]
     cost = _cost(networks, device, weights)
     compared, notes = _compared(limits, task, device)
@@ -186,12 +192,25 @@ def shortlist(
     ]
     refused = [
         Verdict(network, None, f"Refused: it {' and '.join(each.phrase for each in broken[network.name])}.")
-        for network in sorted(networks, key=lambda each: distance(broken[each.name]))
+        for network in sorted(networks, key=lambda each: nearness(broken[each.name]))
         if broken[network.name]
     ]
     on_task = [network for network in networks if network.data == task.data]
     sentence = impossible(on_task, compared) if on_task else _no_network_for(task, networks)
     return Shortlist((*accepted, *refused), compared, sentence or "", tuple(notes))
+
+
+def _device(device: Device | str | None) -> Device | None:
+    """Return a device as it is, and for a name the preset."""
+    if isinstance(device, str):
+        presets: dict[str, Device] = {**MICROCONTROLLERS, **DEVICE_CLASSES}
+        return look_up(presets, "device", device)
+    if device is not None and not isinstance(device, Device):
+        raise SettingError(
+            f"device is {device!r}; pass a name such as 'cortex_m4_256k' or 'embedded', a Microcontroller, a "
+            "DeviceClass, or None for the machine of the records."
+        )
+    return device
 
 
 def _cost(networks: Sequence[MeasuredNetwork], device: Device | None, weights: EdgeWeights | None) -> Cost:
@@ -234,7 +253,7 @@ def _other_data(network: MeasuredNetwork, task: Task) -> tuple[Breach, ...]:
     if network.data == task.data:
         return ()
     phrase = f"was measured on {network.data}, and how accurate it is on {task.data} is not known"
-    return (Breach("data", phrase, math.inf),)
+    return (Breach("data", phrase, math.inf, math.inf),)
 
 
 def _no_network_for(task: Task, networks: Sequence[MeasuredNetwork]) -> str:

@@ -115,7 +115,7 @@ def kernel_times(trace: BlockTrace, operators: tuple[OperatorTime, ...]) -> tupl
             path = _convolution_before(trace.output if name == OUTPUT else name, makers, claimed)
             claimed.add(path)
         moved = BYTES * (sum(map(prod, each.input_shapes)) + prod(each.output_shape))
-        found.append(KernelTime(each.operator, path, moved, max(each.p50_us, 1.0)))
+        found.append(KernelTime(each.operator, path, moved, each.p50_us))
     return tuple(found)
 
 

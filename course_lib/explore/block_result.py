@@ -91,7 +91,7 @@ class KernelTime:
     bytes_moved
         Of its inputs, weights and output, in the layout in which it really runs.
     p50_us
-        Median time; the profiler itself adds about a microsecond.
+        Median time in whole microseconds, 0 for less than one; the profiler itself adds about one.
     """
 
     operator: str

@@ -100,16 +100,20 @@ def _outside(share: Share, latency: BlockLatency) -> str:
 def _convolution(share: Share, result: BlockResult, latency: BlockLatency) -> str:
     standard = [kernel for kernel in latency.standard_kernels if "Conv" in kernel.operator]
     moved = sum(kernel.bytes_moved for kernel in standard)
-    speed = result.standard_macs / _conv_us(standard) / 1000
-    own = share.macs / share.time_us / 1000
+    speed = _speed(result.standard_macs, _conv_us(standard), len(standard))
+    own = _speed(share.macs, share.time_us, share.kernels)
     whole = share.time_us / (1000 * latency.p50_ms)
     return (
         f"its {NAMES[share.kind]}{'' if share.kernels == 1 else 's'} make{'s' if share.kernels == 1 else ''} "
         f"{significant(share.macs / share.bytes_moved)} MACs for each byte moved, the standard one "
-        f"{significant(result.standard_macs / moved)}: {significant(own)} GMAC/s against "
-        f"{significant(speed)}, and {min(whole, 1):.0%} of the time for {share.macs / result.macs:.0%} of "
-        "the MACs."
+        f"{significant(result.standard_macs / moved)}: {own} GMAC/s against {speed}, and "
+        f"{min(whole, 1):.0%} of the time for {share.macs / result.macs:.0%} of the MACs."
     )
+
+
+def _speed(macs: int, time_us: float, kernels: int) -> str:
+    """Return GMAC/s; of kernels that took no microsecond each, what they must have exceeded."""
+    return significant(macs / time_us / 1000) if time_us else f"over {significant(macs / kernels / 1000)}"
 
 
 def _conv_us(kernels: tuple[KernelTime, ...] | list[KernelTime]) -> float:

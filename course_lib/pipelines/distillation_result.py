@@ -12,14 +12,14 @@ about one study in six (1 − 0.975⁸ = 18 %, were they independent).
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from course_lib.benchmarking import Interval
 from course_lib.benchmarking.paired import paired_gain
 from course_lib.benchmarking.table import MeasuredResult, Row
-from course_lib.errors import MeasurementError
+from course_lib.errors import CheckpointError, MeasurementError
 from course_lib.pipelines.distillation_arms import ARMS, BASELINE
-from course_lib.pipelines.distillation_records import RECORDED, RunRecord, load_records
+from course_lib.pipelines.distillation_records import RECORDED, RunRecord, load_records, run_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +110,30 @@ def load_study(folder: Path = RECORDED) -> StudyResult:
     MeasurementError
         If the folder holds no record.
     CheckpointError
-        If one is damaged.
+        If one is damaged, or was made with settings other than those of the first, apart from arm and seed.
     """
     records = load_records(folder)
     if not records:
         raise MeasurementError(
             f"There is no record of the distillation study in {folder}; make experiments trains it."
         )
+    for record in records:
+        _require_same_settings(records[0], record, folder)
     return StudyResult(machine=records[0].machine_record(), records=records)
+
+
+def _require_same_settings(first: RunRecord, other: RunRecord, folder: Path) -> None:
+    ours, theirs = _shared_settings(first), _shared_settings(other)
+    different = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
+    if different:
+        one, another = (run_name(record.method, record.seed) for record in (first, other))
+        raise CheckpointError(
+            f"The runs {one} and {another} differ in {', '.join(different)}, so that their students cannot "
+            f"be compared; delete the record of one of them in {folder} and run the study again."
+        )
+
+
+def _shared_settings(record: RunRecord) -> dict[str, Any]:
+    """Return the settings that all runs of a study have in common: all but the arm and the seed."""
+    training = {name: value for name, value in record.settings["training"].items() if name != "seed"}
+    return {name: value for name, value in record.settings.items() if name != "arm"} | {"training": training}

@@ -62,14 +62,21 @@ def make_config(training: TrainingConfig, seed: int) -> DistillationConfig:
     return DistillationConfig(replace(training, seed=seed), views=training.epochs)
 
 
-def run_settings(arm: Arm, config: DistillationConfig) -> dict[str, Any]:
-    """Return all that decides a run, as plain values that JSON gives back unchanged."""
+def run_settings(arm: Arm, config: DistillationConfig, images: int) -> dict[str, Any]:
+    """Return all that decides a run, as plain values that JSON gives back unchanged.
+
+    Parameters
+    ----------
+    images
+        How many training images the student sees.
+    """
     return {
         "arm": repr(arm),
         "student": STUDENT,
         "assistant": ASSISTANT,
         "teacher": TEACHER,
         "teacher_sha256": load_card(TEACHER).sha256,
+        "train_images": images,
         **asdict(config),
     }
 
@@ -91,6 +98,11 @@ def load_examples(split: str, count: int | None = None) -> Examples:
     """Return the first ``count`` images of a split of the shipped data as model inputs."""
     dataset = load_dataset("fashion-mnist", split)
     return Examples(dataset.inputs(slice(count)), dataset.labels[:count])
+
+
+def train_images(count: int | None = None) -> int:
+    """Return how many training images a study of the first ``count`` has."""
+    return len(load_dataset("fashion-mnist", "train").labels[:count])
 
 
 def count_correct(model: nn.Module, test: Examples) -> int:
@@ -141,7 +153,7 @@ def train_student(
         hard_losses=tuple(each.hard_loss for each in run.history),
         seconds=seconds,
         warnings=run.warnings,
-        settings=run_settings(arm, config),
+        settings=run_settings(arm, config, len(material.train.labels)),
         machine=record_machine(threads=torch.get_num_threads(), seed=seed).as_dict(),
         sha256=sha256,
     )
@@ -150,8 +162,8 @@ def train_student(
     return record
 
 
-def is_finished(method: str, config: DistillationConfig, output: Path) -> bool:
-    """Return whether the run is recorded.
+def is_finished(method: str, config: DistillationConfig, output: Path, count: int | None = None) -> bool:
+    """Return whether the run over the first ``count`` training images, by default all, is recorded.
 
     Raises
     ------
@@ -161,7 +173,7 @@ def is_finished(method: str, config: DistillationConfig, output: Path) -> bool:
     path = record_path(method, config.training.seed, output)
     if not path.exists():
         return False
-    if load_record(path).settings != run_settings(ARMS[method], config):
+    if load_record(path).settings != run_settings(ARMS[method], config, train_images(count)):
         raise CheckpointError(
             f"The record {path.name} was made with other settings than the study has now; delete it to train "
             "this student again, or give another folder with --output."
@@ -198,7 +210,7 @@ def run_study(
     for method in methods:
         look_up(ARMS, "method of the study", method)
     runs = [(make_config(training, seed), name) for seed in seeds for name in ARMS if name in methods]
-    waiting = [(config, name) for config, name in runs if not is_finished(name, config, output)]
+    waiting = [(config, name) for config, name in runs if not is_finished(name, config, output, count)]
     if waiting:
         material, test = load_material(folder / "teacher", count), load_examples("test", count)
         prepare_scores(material, waiting[0][0])

@@ -217,7 +217,12 @@ def _times(latency: BlockLatency | None) -> dict[str, str]:
     """Return path of a convolution → its measured time in words."""
     if latency is None:
         return {}
-    return {kernel.path: f"{significant(kernel.p50_us, 2)} µs" for kernel in latency.kernels if kernel.path}
+    return {kernel.path: _time(kernel.p50_us) for kernel in latency.kernels if kernel.path}
+
+
+def _time(time_us: float) -> str:
+    """Return a kernel's time in words; the profiler counts whole microseconds, and tells no less than one."""
+    return "< 1 µs" if time_us < 1 else f"{significant(time_us, 2)} µs"
 
 
 def _spread(interval: Interval) -> str:

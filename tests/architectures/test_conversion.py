@@ -74,6 +74,35 @@ def test_kernels_that_are_separable_already_keep_every_score() -> None:
     assert all(change.relative_error < 1e-12 for change in done.changes)
 
 
+class Tied(nn.Module):
+    """A block whose convolutions share their weights, and not their biases; another block may lend them."""
+
+    def __init__(self, lender: "Tied | None" = None) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = (nn.Conv2d(8, 8, 3, padding=1) for _ in range(2))
+        self.conv1.weight = lender.conv1.weight if lender else self.conv1.weight
+        self.conv2.weight = self.conv1.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.conv2(torch.relu(self.conv1(x)))  # type: ignore[no-any-return]
+
+
+def test_weights_that_two_layers_share_count_once() -> None:
+    model, x = Tied(), torch.zeros(1, 8, 6, 6)
+    done = to_mobile_blocks(model, x)
+    # 8·8·9 weights and two times 8 biases before; two pairs of 8·9 + 8·8 weights and 8 biases after.
+    assert [(change.params_before, change.params_after) for change in done.changes] == [(8, 144), (584, 144)]
+    for side, whole in (("params_before", model), ("params_after", done.model)):
+        assert sum(getattr(change, side) for change in done.changes) == sum(
+            parameter.numel() for parameter in whole.parameters()
+        )
+    first = Tied()
+    two = to_mobile_blocks(nn.Sequential(first, Tied(first)), x, kept=("0",))
+    assert [change.params_before for change in two.changes] == [8, 8]  # the first block keeps the weights
+    # Three filters: 2·3·8·(9 + 8) = 816 weights are fewer than 2·576, and more than the 576 there are.
+    assert to_mobile_blocks(model, x, multiplier=3).changes == ()
+
+
 @given(st.integers(2, 12), st.integers(2, 12), st.sampled_from([1, 2]), st.integers(1, 3))
 @settings(max_examples=25)
 def test_nothing_gets_dearer_and_more_filters_come_closer(channels, out_channels, stride, multiplier) -> None:
@@ -132,6 +161,16 @@ def test_the_table_sums_up_what_changed(model: ResidualNet) -> None:
 def test_bad_input_gets_one_sentence(model: ResidualNet) -> None:
     with pytest.raises(SettingError, match=r"^multiplier is 0; expected at least 1 filter"):
         to_mobile_blocks(model, IMAGE, multiplier=0)
+    for wrong in (1.5, float("nan"), "2", None, True):
+        with pytest.raises(
+            SettingError, match=rf"^multiplier is {wrong!r}; expected at least 1 filter for e"
+        ):
+            to_mobile_blocks(model, IMAGE, multiplier=wrong)
+    with pytest.raises(
+        SettingError,
+        match=r"^kept is the text 'blocks\.0'; pass a sequence of paths, for example kept=\('blocks\.0',\)",
+    ):
+        to_mobile_blocks(model, IMAGE, kept="blocks.0")
     with pytest.raises(
         SettingError, match=r"^kept names blocks.7, which is no .* its blocks are blocks.0, bl"
     ):

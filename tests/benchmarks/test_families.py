@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from benchmarks import families
+from benchmarks.cli import table_rows
 from course_lib.architectures import ModelCard, create_model, load_card, load_pretrained
 from course_lib.data import load_dataset
 from course_lib.edge.measured import network_of
@@ -43,6 +44,12 @@ def test_the_record_of_a_network() -> None:
     assert 0.8 < record["accuracy_low"] < record["accuracy"] < record["accuracy_high"] < 1
     # The stem's 16 maps of 14×14 float32 go through its depthwise convolution: two such tensors at once.
     assert record["peak_activation_bytes"] >= 2 * 16 * 14 * 14 * 4
+
+
+@pytest.mark.parametrize(("compared", "verdict"), [(7, "missed"), (8, "met")])
+def test_fewer_than_eight_families_read_as_missed(compared: int, verdict: str) -> None:
+    (row,) = table_rows({"compared": compared}, families.TARGETS)
+    assert row[""] == verdict
 
 
 @pytest.mark.slow

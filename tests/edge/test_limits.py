@@ -6,15 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from course_lib.edge import MICROCONTROLLERS, DeviceLimits, EdgeLimits
-from course_lib.edge.limits import RULES, breaches, distance, impossible
+from course_lib.edge.limits import RULES, breaches, distance, impossible, nearness
 from course_lib.errors import SettingError
 from tests.edge.networks import ALL, GOOD, QUICK, SMALL, amounts, many, network
 
+bounds = amounts | st.just(0)
 limits = st.builds(
     DeviceLimits,
-    memory_bytes=amounts,
-    storage_bytes=amounts,
-    macs=amounts,
+    memory_bytes=bounds,
+    storage_bytes=bounds,
+    macs=bounds,
     power_w=st.floats(0, 100),
     latency_ms=st.floats(0, 10),
     energy_mj=st.floats(0, 10),
@@ -51,6 +52,10 @@ def test_the_worked_example() -> None:
             "draws 10.0 W on the machine of its record, 6.00 W more than the 4.00 W allowed",
         ),
         ({"macs": 800_000}, "computes 1,000,000 MACs, 200,000 MACs more than the 800,000 MACs allowed"),
+        (
+            {"params": 19_000},
+            "has 20,000 parameters, 1,000 parameters more than the 19,000 parameters allowed",
+        ),
         ({"accuracy": 0.911}, "is right in 90.00%, 1.10 points less than the required 91.10%"),
     ],
 )
@@ -92,6 +97,32 @@ def test_what_was_not_measured_cannot_keep_a_limit_but_needs_none() -> None:
     (found,) = breaches(SMALL, DeviceLimits(energy_mj=5))
     assert found.phrase == "has no measured energy, so that a limit on it cannot be checked"
     assert found.distance == math.inf
+    assert impossible(ALL, DeviceLimits(energy_mj=5)) == (
+        "No network fits: not one keeps the limit on energy, which was measured for none."
+    )
+    # What is known to be off is nearer than what is not known at all.
+    hungry = network("hungry", energy_mj=7.0)
+    assert "the nearest, hungry, uses 7.00 mJ" in impossible([*ALL, hungry], DeviceLimits(energy_mj=5))
+    bound = DeviceLimits(memory_bytes=0, energy_mj=5)
+    frugal = replace(GOOD, energy_mj=1.0)
+    order = sorted((SMALL, frugal), key=lambda each: nearness(breaches(each, bound)))
+    assert order == [frugal, SMALL]
+
+
+@pytest.mark.parametrize("asked", [{"memory_bytes": 0}, {"latency_ms": 0}, {"macs": 0, "storage_bytes": 0}])
+def test_a_limit_of_0_leaves_the_least_need_the_nearest(asked: dict[str, float]) -> None:
+    nothing = DeviceLimits(**asked)
+    assert [distance(breaches(each, nothing)) for each in ALL] == [math.inf] * 3
+    assert "the nearest, small, " in impossible(ALL, nothing)
+    assert sorted(ALL, key=lambda each: nearness(breaches(each, nothing))) == [SMALL, QUICK, GOOD]
+
+
+@given(many, limits)
+def test_a_lower_need_is_never_further_off(networks, asked) -> None:
+    one = networks[0]
+    lower = replace(one, peak_activation_bytes=one.peak_activation_bytes // 2, p50_ms=one.p50_ms / 2)
+    unpowered = replace(asked, power_w=math.inf)  # the same energy in less time is more power
+    assert nearness(breaches(lower, unpowered)) <= nearness(breaches(one, unpowered))
 
 
 def test_an_impossible_budget_names_the_limit_and_the_nearest() -> None:
@@ -133,3 +164,7 @@ def test_bad_input_gets_one_sentence() -> None:
         DeviceLimits(latency_ms=math.nan)
     with pytest.raises(SettingError, match=r"^accuracy=90 is not a limit: pass a fraction from 0 to 1\.$"):
         DeviceLimits(accuracy=90)
+    with pytest.raises(SettingError, match=r"^memory_bytes='20kB' is not a limit: pass a number of 0 or mo"):
+        DeviceLimits(memory_bytes="20kB")
+    with pytest.raises(SettingError, match=r"^macs=None is not a limit"):
+        DeviceLimits(macs=None)

@@ -1,6 +1,7 @@
 import math
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +28,11 @@ def test_a_record_becomes_a_network_and_a_candidate() -> None:
     assert network.accuracy_text == "89.53% (88.91% to 90.12%)"
     candidate = network.as_candidate()
     assert (candidate.latency_ms, candidate.memory_bytes, candidate.bandwidth_bytes) == (0.5, 31_360, 40_000)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    record = {**RECORD, "p50_ms": np.float32(0.5), "macs": np.int64(1_200_000)}
+    assert network_of(record) == network_of(RECORD)
 
 
 def test_power_is_energy_by_time_where_it_was_measured() -> None:
@@ -56,5 +62,11 @@ def test_bad_input_gets_one_sentence() -> None:
         replace(network_of(RECORD), peak_activation_bytes=-1)
     with pytest.raises(MeasurementError, match=r"^tiny has params=inf; pass a counted number of at least 0"):
         network_of({**RECORD, "params": math.inf})
+    with pytest.raises(MeasurementError, match=r"^tiny has p50_ms=None; pass a measured number"):
+        network_of({**RECORD, "p50_ms": None})
+    with pytest.raises(MeasurementError, match=r"^tiny has accuracy_low='0.9'; pass a measured number"):
+        network_of({**RECORD, "accuracy_low": "0.9"})
+    with pytest.raises(DataError, match=r"^\['tiny', 0.9\] is no record of a network: pass a MeasuredNetwo"):
+        network_of(["tiny", 0.9])
     with pytest.raises(MeasurementError, match=r"^tiny has accuracy=0.8953 with an interval from 0.9 to 0.9"):
         network_of({**RECORD, "accuracy_low": 0.9})

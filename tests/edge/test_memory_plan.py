@@ -1,5 +1,6 @@
 import operator
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -184,6 +185,22 @@ def test_views_and_steps_in_place_take_no_memory_of_their_own() -> None:
     assert [step.live_bytes for step in plan.steps[1:]] == [64 + 64, 64, 64, 64 + 32]
 
 
+def test_what_the_docstring_says_of_the_estimate() -> None:
+    class Swish(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x * torch.sigmoid(x)
+
+    class Symmetric(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            y = x * 2
+            return y + y.t()
+
+    # Too high: a fused kernel writes x·σ(x) over x.
+    assert plan_memory(Swish(), torch.zeros(1, 100)).peak_bytes == 2 * 400
+    # Too low: the sum may not be written over y, of which it reads two places at a time.
+    assert plan_memory(Symmetric(), torch.zeros(10, 10)).peak_bytes == 400
+
+
 def test_whole_numbers_keep_their_size_and_weights_are_not_counted() -> None:
     class Looks(nn.Module):
         def __init__(self) -> None:
@@ -224,3 +241,17 @@ def test_bad_input_gets_one_sentence() -> None:
         plan_memory(model, torch.zeros(IMAGE), bytes_per_value=0)
     with pytest.raises(ModelError, match=r"^ResidualNet could not run on the example inputs \(.*\): pass"):
         plan_memory(model, torch.zeros(1, 3, 28, 28))
+    with pytest.raises(ModelError, match=r"^ReLU could not run on the example inputs \(.*\): pass inputs"):
+        plan_memory(nn.ReLU(), np.zeros((1, 4), np.float32))
+    with pytest.raises(ModelError) as caught:
+        plan_memory(nn.Linear(3, 3), torch.zeros(0, 3))
+    assert str(caught.value) == (
+        "The example inputs of Linear hold no values (their shapes are (0, 3)): pass at least one input, for "
+        "example images[:1]."
+    )
+    with pytest.raises(ModelError) as caught:
+        plan_memory(nn.Linear(3, 3, device="meta"), torch.zeros(1, 3, device="meta"))
+    assert str(caught.value) == (
+        "Linear runs on PyTorch's meta device, which gives no memory to any tensor: build the model and the "
+        "inputs on the CPU."
+    )

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from course_lib.edge import Candidate, EdgeLimits, EdgeWeights, choose, edge_objective
+from course_lib.edge.objective import is_number
 from course_lib.errors import MeasurementError, SettingError, UnknownNameError
 
 SLOW = Candidate(
@@ -148,6 +149,10 @@ def test_bad_input_gets_one_sentence() -> None:
         replace(SLOW, accuracy=math.nan)
     with pytest.raises(MeasurementError, match=r"slow has latency_ms=0; measure it"):
         replace(SLOW, latency_ms=0)
+    with pytest.raises(MeasurementError, match=r"^slow has energy_mj=None; pass a measured number of at lea"):
+        replace(SLOW, energy_mj=None)
+    with pytest.raises(SettingError, match=r"^per_ms='1' is not a price: pass a number of 0 or more, "):
+        EdgeWeights(per_ms="1")
     with pytest.raises(SettingError, match=r"per_kb=-0.5 is not a price: .* EdgeWeights\(per_kb=1.0\)"):
         EdgeWeights(per_kb=-0.5)
     with pytest.raises(SettingError, match=r"choose got the candidates \[\]: pass at least one"):
@@ -156,3 +161,11 @@ def test_bad_input_gets_one_sentence() -> None:
         choose([SLOW, SLOW], EdgeWeights())
     with pytest.raises(UnknownNameError, match=r"no candidate called 'fats'.*Did you mean 'fast'"):
         choose(PAIR, EdgeWeights()).why("fats")
+
+
+@given(st.integers() | st.floats())
+def test_numbers_of_python_and_numpy_are_numbers_and_nothing_else(value: float) -> None:
+    assert is_number(value)
+    assert is_number(np.float32(1))
+    assert is_number(np.int64(1))
+    assert not any(map(is_number, (str(value), None, [value], np.ones(2))))

@@ -74,6 +74,17 @@ def test_on_a_microcontroller_memory_is_checked_and_latency_is_not() -> None:
     assert chosen.why("quick").endswith("at 3,000,000 MACs.")
 
 
+def test_a_device_is_known_by_its_name() -> None:
+    assert str(shortlist(ALL, device="cortex_m4_256k")) == str(shortlist(ALL, device=M4))
+    embedded = DEVICE_CLASSES["embedded"]
+    assert str(shortlist(ALL, device="embedded")) == str(shortlist(ALL, device=embedded))
+
+
+def test_with_a_limit_of_0_the_least_need_is_refused_first() -> None:
+    chosen = shortlist(ALL, DeviceLimits(memory_bytes=0))
+    assert [verdict.network.name for verdict in chosen.verdicts] == ["small", "quick", "good"]
+
+
 def test_the_tier_of_a_class_is_told_as_a_claim() -> None:
     chosen = shortlist(ALL, device=DEVICE_CLASSES["embedded"])
     assert names(chosen) == ["quick", "good", "small"]
@@ -147,5 +158,20 @@ def test_bad_input_gets_one_sentence() -> None:
         Task(inputs_per_s=0)
     with pytest.raises(SettingError, match=r"^prefer is 'size'; expected 'accuracy' or 'cost'\.$"):
         Task(prefer="size")
+    with pytest.raises(SettingError, match=r"^inputs_per_s is '10'; pass a rate above 0, or None"):
+        Task(inputs_per_s="10")
+    with pytest.raises(
+        DataError, match=r"^'tiny' is no record of a network: pass a MeasuredNetwork, or a re"
+    ):
+        shortlist(["tiny"])
+    with pytest.raises(
+        UnknownNameError, match=r"^There is no device called 'cortex_m4'; the known ones are "
+    ):
+        shortlist(ALL, device="cortex_m4")
+    with pytest.raises(
+        SettingError,
+        match=r"^device is 256; pass a name such as 'cortex_m4_256k' or 'embedded', a Microcontroller, a Dev",
+    ):
+        shortlist(ALL, device=256)
     with pytest.raises(UnknownNameError, match=r"no network in this shortlist called 'smal'.*'small'"):
         shortlist(ALL).why("smal")

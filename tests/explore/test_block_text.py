@@ -56,6 +56,14 @@ def test_what_is_quicker_than_its_macs_is_explained_by_what_is_quick() -> None:
     assert "its 1×1 convolution makes 4.00 MACs for each byte" in explain(measured(3.9, 1, 7))
 
 
+def test_a_convolution_that_took_no_measurable_time_has_a_least_speed() -> None:
+    # 12,000 MACs in under a microsecond; the standard convolution makes 100,000 in 50.
+    assert (
+        "MACs for each byte moved, the standard one 50.0: over 12.0 GMAC/s against 2.00, and 0%"
+        in explain(measured(3.9, 0, 7))
+    )
+
+
 def test_a_standard_convolution_without_a_rest_is_not_said_to_have_none() -> None:
     assert "(standard: under 1 µs)" in explain(measured(8, 6, 40, standard_us=50))
 

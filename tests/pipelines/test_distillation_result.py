@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from course_lib.benchmarking import record_machine
-from course_lib.errors import MeasurementError
-from course_lib.pipelines.distillation_records import RunRecord
+from course_lib.errors import CheckpointError, MeasurementError
+from course_lib.pipelines.distillation_records import RunRecord, save_record
 from course_lib.pipelines.distillation_result import StudyResult, load_study
 from tests.pipelines.study_records import make_record, ship
 
@@ -81,6 +82,34 @@ def test_a_study_is_read_from_its_folder(tmp_path: Path) -> None:
     assert sorted(map(repr, result.records)) == sorted(map(repr, records))
     assert [(record.seed, record.method) for record in result.records[:2]] == [(0, "alone"), (0, "self")]
     assert result.machine == replace(record_machine(2), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"teacher_sha256": "other"}, "teacher_sha256"),
+        ({"training": {"epochs": 400, "seed": 1}, "train_images": 200}, "train_images, training"),
+    ],
+)
+def test_runs_of_other_settings_are_not_compared(tmp_path: Path, change: dict[str, Any], names: str) -> None:
+    ship("alone", 0, 500, tmp_path)
+    record = ship("response", 1, 500, tmp_path)
+    save_record(replace(record, settings={**record.settings, **change}), tmp_path)
+    with pytest.raises(CheckpointError) as caught:
+        load_study(tmp_path)
+    assert str(caught.value) == (
+        f"The runs seed0-alone and seed1-response differ in {names}, so that their students cannot be "
+        f"compared; delete the record of one of them in {tmp_path} and run the study again."
+    )
+
+
+def test_arm_and_seed_may_differ(tmp_path: Path) -> None:
+    for method, seed in (("alone", 0), ("response", 0), ("alone", 1)):
+        record = ship(method, seed, 500, tmp_path)
+        training = {**record.settings["training"], "seed": seed}
+        settings = {**record.settings, "arm": method, "training": training}
+        save_record(replace(record, settings=settings), tmp_path)
+    assert load_study(tmp_path).methods == ("alone", "response")
 
 
 def test_errors(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def test_a_record_says_what_is_true_of_its_student(tmp_path: Path) -> None:
     assert record.seconds > 0
     assert record.settings["arm"] == repr(study.ARMS["response"])
     assert record.settings["training"]["epochs"] == record.settings["views"] == 2
+    assert record.settings["train_images"] == COUNT
 
 
 def test_a_study_that_was_stopped_goes_on(
@@ -114,7 +115,15 @@ def test_records_of_other_settings_are_refused(tmp_path: Path, trained: list[str
         "The record seed0-alone.json was made with other settings than the study has now; delete it to train "
         "this student again, or give another folder with --output."
     )
+    with pytest.raises(CheckpointError, match=r"^The record seed0-alone\.json was made with other settings"):
+        run(tmp_path, ["alone"], seeds=(0,), count=COUNT + 1)
     assert trained == ["0 alone"]
+
+
+def test_all_images_are_those_that_ship() -> None:
+    config = study.make_config(TRAINING, 0)
+    assert study.run_settings(study.ARMS["alone"], config, 10_000)["train_images"] == 10_000
+    assert [study.train_images(count) for count in (None, 60, 20_000)] == [10_000, 60, 10_000]
 
 
 def test_an_unknown_method_is_refused_before_anything_starts(tmp_path: Path) -> None:
