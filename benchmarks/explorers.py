@@ -2,9 +2,9 @@
 
 In Chromium against Voilà, on the depthwise model: key presses on the calibration explorer's sliders, clicks
 on the bits of the sensitivity explorer's layers, key presses on the compression explorer's channel slider, on
-the temperature explorer's (of residual and tiny) and on the block explorer's, timed in the page from the
-event to the first change that it causes. For channels and blocks it is also timed until the latency is
-measured and shown.
+the temperature explorer's (of residual and tiny), on the block explorer's and on the budget lines of the
+architecture map, timed in the page from the event to the first change that it causes. For channels and blocks
+it is also timed until the latency is measured and shown.
 (`benchmarks.slider` does this for sparsity and bits.)
 """
 
@@ -114,6 +114,22 @@ def change_shapes(page: Page) -> Iterator[None]:
                     yield
 
 
+def move_lines(page: Page) -> Iterator[None]:
+    """Tighten both budget lines in turns, and show the next cost."""
+    cost, floor = (page.get_by_role("slider", name=name) for name in ("Budget: most", "Budget: least"))
+    axis = page.get_by_label("Cost", exact=True)
+    while True:
+        for name in ("latency", "macs", "memory"):
+            axis.select_option(name)
+            wait_until_exact(page)
+            for line, key in ((cost, "ArrowLeft"), (floor, "ArrowUp")):
+                line.press("End" if line is cost else "Home")
+                wait_until_exact(page)
+                for _ in range(6):
+                    line.press(key)
+                    yield
+
+
 @dataclass(frozen=True)
 class Explorer:
     """A page, the event that its controls send, and a way to change a setting again and again.
@@ -133,6 +149,7 @@ EXPLORERS = {
     "channels": Explorer("voila/render/compression_explorer.ipynb", "input", remove_channels, timed=True),
     "temperature": Explorer("voila/render/temperature_explorer.ipynb", "input", warm_and_cool),
     "blocks": Explorer("voila/render/block_explorer.ipynb", "input", change_shapes, timed=True),
+    "map": Explorer("voila/render/architecture_map.ipynb", "keydown", move_lines),
 }
 
 

@@ -3,6 +3,7 @@
 Charts need matplotlib, which a dashboard can do without: import them from ``course_lib.widgets.charts``.
 """
 
+from course_lib.widgets.architecture_map import ArchitectureMap
 from course_lib.widgets.block_explorer import BlockExplorer
 from course_lib.widgets.calibration_explorer import CalibrationExplorer
 from course_lib.widgets.compression_explorer import CompressionExplorer
@@ -14,6 +15,7 @@ from course_lib.widgets.source import show_source
 from course_lib.widgets.temperature_explorer import TemperatureExplorer
 
 __all__ = [
+    "ArchitectureMap",
     "BlockExplorer",
     "CalibrationExplorer",
     "CompressionExplorer",
