@@ -58,7 +58,8 @@ def one_epoch(
     config = TrainingConfig(epochs=1, seed=seed)
     start = time.perf_counter()
     views = Views(train.inputs, Augmentation(), count=1, seed=seed)
-    objective = DistillationObjective(student, TeacherScores(teacher, folder), views, Response())
+    scores = TeacherScores(teacher, folder)
+    objective = DistillationObjective(student, scores, views, Response(), train.labels, validation)
     trained = fit(student, train, validation, config, loss_function=objective)
     return Epoch(time.perf_counter() - start, trained.history[0])
 

@@ -22,7 +22,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib.distillation.feature_method import FeatureMethod, to_smaller_size
-from course_lib.distillation.method import Lesson, require_weights
+from course_lib.distillation.method import Lesson
+from course_lib.distillation.ranges import require_weights
 
 
 def attention_map(maps: Tensor) -> Tensor:

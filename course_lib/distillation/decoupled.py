@@ -30,15 +30,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from course_lib.distillation.method import (
-    Lesson,
-    Losses,
-    Method,
-    hard_loss,
-    require_alpha,
-    require_temperature,
-    require_weights,
-)
+from course_lib.distillation.method import Lesson, Losses, Method, hard_loss
+from course_lib.distillation.ranges import require_alpha, require_temperature, require_weights
+from course_lib.distillation.response import mean_divergence
 from course_lib.errors import SettingError
 
 
@@ -59,7 +53,7 @@ def decoupled_parts(
     (student, student_others), (teacher, teacher_others) = (
         _split(scores / temperature, is_label) for scores in (student_scores, teacher_scores)
     )
-    return Parts(_mean_divergence(student, teacher), _mean_divergence(student_others, teacher_others))
+    return Parts(mean_divergence(student, teacher), mean_divergence(student_others, teacher_others))
 
 
 def _split(scores: Tensor, is_label: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,10 +65,6 @@ def _split(scores: Tensor, is_label: Tensor) -> tuple[Tensor, Tensor]:
     return binary, F.log_softmax(others, dim=1)
 
 
-def _mean_divergence(student: Tensor, teacher: Tensor) -> Tensor:
-    return F.kl_div(student, teacher, log_target=True, reduction="batchmean")
-
-
 @dataclass(frozen=True)
 class Decoupled(Method):
     """DKD.
@@ -82,7 +72,7 @@ class Decoupled(Method):
     Parameters
     ----------
     temperature
-        T > 0.
+        T, 0.01 to 1,000.
     beta
         Weight of NCKD, at least 0; the paper takes 1 to 10, the more the surer the teacher is (section 4.3).
     alpha

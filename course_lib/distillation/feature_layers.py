@@ -20,9 +20,55 @@ from course_lib.distillation.method import Shape
 from course_lib.errors import ModelError, UnknownNameError
 
 
+class Features(dict[str, Tensor]):
+    """Path → output of the layer, in the order in which layers ended; reading one checks it.
+
+    Only a reference is kept, so a later step that works in place, as ``out += x`` or ``relu_(out)`` do, would
+    put its own result in the place of the layer's.
+
+    Raises
+    ------
+    ModelError
+        On reading ``features[path]``, if the layer was not run, gave no tensor, or was written into since.
+    """
+
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self.role = role
+        self._versions: dict[str, int | None] = {}
+
+    def keep(self, path: str, output: Tensor) -> None:
+        """Take in what a layer gave."""
+        if isinstance(output, Tensor) and output.is_inference():
+            output = output.clone()  # PyTorch does not count the writes into these
+        self.pop(path, None)  # a layer that runs twice takes its last place in the order
+        self[path], self._versions[path] = output, _version(output)
+
+    def __getitem__(self, path: str) -> Tensor:
+        output = self.get(path)
+        if not isinstance(output, Tensor):
+            given = "is not run" if path not in self else f"gives a {type(output).__name__}, not a tensor,"
+            raise ModelError(
+                f"The layer {path} of the {self.role} {given} for these pictures, so there is nothing to "
+                "compare; choose another layer."
+            )
+        if _version(output) != self._versions[path]:
+            raise ModelError(
+                f"A later step of the {self.role} works in place and wrote over what the layer {path} gave; "
+                "compare a layer after that step, or write the step without in place: out = out + x for "
+                "out += x, nn.ReLU() for nn.ReLU(inplace=True)."
+            )
+        return output
+
+
+def _version(output: object) -> int | None:
+    """Return PyTorch's count of writes into a tensor, or None where it keeps none."""
+    return output._version if isinstance(output, Tensor) and not output.is_inference() else None
+
+
 @contextmanager
-def captured(model: nn.Module, paths: Sequence[str], role: str = "model") -> Iterator[dict[str, Tensor]]:
-    """Collect path → output of these layers in every forward pass within the block.
+def captured(model: nn.Module, paths: Sequence[str], role: str = "model") -> Iterator[Features]:
+    """Collect the output of these layers in every forward pass within the block.
 
     Raises
     ------
@@ -30,11 +76,10 @@ def captured(model: nn.Module, paths: Sequence[str], role: str = "model") -> Ite
         If there is no such layer; the message lists those that exist.
     """
     layers = {path: layer for path, layer in model.named_modules() if path} if paths else {}
-    outputs: dict[str, Tensor] = {}
+    outputs = Features(role)
 
     def keep(path: str, layer: nn.Module, inputs: object, output: Tensor) -> None:
-        outputs.pop(path, None)  # a layer that runs twice takes its last place in the order
-        outputs[path] = output
+        outputs.keep(path, output)
 
     for path in paths:
         if path not in layers:
@@ -55,7 +100,7 @@ def map_shapes(model: nn.Module, paths: Sequence[str], picture: Tensor, role: st
     UnknownNameError
         If there is no such layer.
     ModelError
-        If one is not run, or gives no maps.
+        If one is not run, gives no maps, or is written over by a later step.
     """
     outputs = _outputs(model, paths, picture, role)
     for path in paths:
@@ -94,7 +139,7 @@ def _last_of_size(model: nn.Module, picture: Tensor) -> dict[Shape, str]:
     return last
 
 
-def _outputs(model: nn.Module, paths: Sequence[str], picture: Tensor, role: str) -> dict[str, Tensor]:
+def _outputs(model: nn.Module, paths: Sequence[str], picture: Tensor, role: str) -> Features:
     modes = [(module, module.training) for module in model.modules()]
     try:
         with torch.no_grad(), captured(model.eval(), paths, role) as outputs:

@@ -28,7 +28,7 @@ class FeatureMethod(Method):
     Raises
     ------
     SettingError
-        If there are no layers.
+        If there are no layers, or they are no pairs.
     """
 
     layers: tuple[tuple[str, str], ...]
@@ -40,6 +40,12 @@ class FeatureMethod(Method):
                 "layers is empty, so there is nothing to compare; give pairs (path in the student, path in "
                 "the teacher), or take those of matching_layers."
             )
+        for pair in self.layers:
+            if not isinstance(pair, tuple | list) or [type(path) for path in pair] != [str, str]:
+                raise SettingError(
+                    f"layers holds {pair!r}, but pairs are compared; give (path in the student, path in the "
+                    "teacher) for each."
+                )
 
     @property
     def layer_pairs(self) -> tuple[tuple[str, str], ...]:

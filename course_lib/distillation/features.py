@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_lib.distillation.feature_method import FeatureMethod, to_smaller_size
-from course_lib.distillation.method import Lesson, Shape, require_weights
+from course_lib.distillation.method import Lesson, Shape
+from course_lib.distillation.ranges import require_weights
 
 
 def make_adapter(student: Shape, teacher: Shape) -> nn.Module:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from course_lib.benchmarking.intervals import proportion_interval
-from course_lib.errors import DataError, ModelError
-from course_lib.training.evaluate import Examples, predict
+from course_lib.errors import ModelError, SettingError
+from course_lib.reproducibility import seeded_torch
+from course_lib.training.evaluate import predict
 
 Scores = NDArray[np.float32]
 
@@ -49,40 +50,63 @@ def train_mode_mistake(teacher: nn.Module) -> str | None:
     )
 
 
-def require_pair(student: nn.Module, teacher: nn.Module | None, train: Examples, device: str = "cpu") -> int:
+def require_pair(
+    student: nn.Module, teacher: nn.Module | None, inputs: NDArray[np.float32], device: str = "cpu"
+) -> int:
     """Return the number of classes, once both networks take the inputs and give as many scores.
 
     Raises
     ------
     ModelError
         If one does not take the inputs, or they differ in their classes.
-    DataError
-        If there is a label beyond the classes.
     """
-    classes = _classes(student, "student", train, device)
-    asked = classes if teacher is None else _classes(teacher, "teacher", train, device)
+    classes = class_count(student, "student", inputs, device)
+    asked = classes if teacher is None else class_count(teacher, "teacher", inputs, device)
     if asked != classes:
         raise ModelError(
             f"The teacher tells {asked} classes apart and the student {classes}, but their scores are "
             "compared class by class; build both for the same classes."
         )
-    if train.labels.max() >= classes:
-        raise DataError(
-            f"There is a label {train.labels.max()}, but student and teacher have {classes} classes; "
-            "labels count from 0."
+    return classes
+
+
+def class_count(model: nn.Module, role: str, inputs: NDArray[np.float32], device: str = "cpu") -> int:
+    """Return how many classes a network tells apart, once it takes the inputs.
+
+    Raises
+    ------
+    ModelError
+        If it does not, or gives a single score.
+    """
+    pictures = inputs[:2]
+    try:
+        classes = int(predict(model, pictures, device).shape[1])
+    except (RuntimeError, ValueError, IndexError) as error:
+        reason = str(error).strip().split("\n")[0].rstrip(".")
+        raise ModelError(
+            f"The {role} does not take inputs of shape {pictures.shape[1:]} ({reason}); "
+            "all networks of a run must be made for the same inputs."
+        ) from error
+    if classes < 2:
+        raise ModelError(
+            f"The {role} gives {classes} score for a picture, but a softmax over it is always certain; build "
+            "networks for two or more classes."
         )
     return classes
 
 
-def _classes(model: nn.Module, role: str, train: Examples, device: str) -> int:
-    pictures = train.inputs[:2]
+def require_last_batch(student: nn.Module, inputs: NDArray[np.float32], batch_size: int, device: str) -> None:
+    """Raise a SettingError if the last batch is a single picture and the student cannot train on one."""
+    if (len(inputs) % batch_size or batch_size) != 1:
+        return
+    learner = deepcopy(student).train()
     try:
-        return int(predict(model, pictures, device).shape[1])
-    except (RuntimeError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0].rstrip(".")
-        raise ModelError(
-            f"The {role} does not take inputs of shape {pictures.shape[1:]} ({reason}); "
-            "student and teacher must be made for the same inputs."
+        with torch.no_grad(), seeded_torch(0):  # so that dropout takes nothing from the run's random numbers
+            learner(torch.from_numpy(inputs[:1]).to(device))
+    except ValueError as error:
+        raise SettingError(
+            f"{len(inputs):,} training pictures in batches of {batch_size} end in a batch of one, in which "
+            "batch norm finds no spread; take another batch_size, or leave a picture out."
         ) from error
 
 

@@ -24,11 +24,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from course_lib.distillation.digests import model_digest
 from course_lib.distillation.feature_layers import captured
 from course_lib.distillation.features import hint_loss
-from course_lib.distillation.method import require_temperature, require_weights
+from course_lib.distillation.ranges import require_temperature, require_weights
 from course_lib.distillation.response import soft_loss
-from course_lib.errors import ModelError
+from course_lib.errors import ModelError, SettingError
 from course_lib.training.objective import Batch, Objective
 
 
@@ -42,14 +43,14 @@ class Imitation(Objective):
     layers
         Paths of layers whose maps are compared, the same in both networks; none compares scores only.
     temperature
-        T > 0.
+        T, 0.01 to 1,000.
     weight
         w, at least 0.
 
     Raises
     ------
     SettingError
-        If a number is out of its range.
+        If a number is out of its range, or ``layers`` is a single text.
     UnknownNameError
         If the teacher has no such layer; the message lists those that exist.
     """
@@ -59,14 +60,18 @@ class Imitation(Objective):
     ) -> None:
         require_temperature(temperature)
         require_weights(weight=weight)
+        if isinstance(layers, str):
+            raise SettingError(f"layers is {layers!r}, but several may be compared; give [{layers!r}].")
         self.teacher = deepcopy(teacher).eval().requires_grad_(False)
+        self.digest = model_digest(self.teacher)
         self.layers, self.temperature, self.weight = tuple(layers), temperature, weight
         with captured(self.teacher, self.layers, "teacher"):
             pass
 
     def settings(self) -> Mapping[str, Any]:
-        """Return the layers, the temperature and the weight."""
-        return {"layers": self.layers, "temperature": self.temperature, "weight": self.weight}
+        """Return the teacher's digest, the layers, the temperature and the weight."""
+        numbers = {"temperature": self.temperature, "weight": self.weight}
+        return {"teacher": self.digest, "layers": self.layers, **numbers}
 
     def losses(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Return the loss and its parts.
@@ -76,12 +81,18 @@ class Imitation(Objective):
         UnknownNameError
             If the model has no such layer.
         ModelError
-            If a layer's maps are not of the shape of the teacher's.
+            If scores or a layer's maps are not of the shape of the teacher's, or a layer is not run.
         """
         with captured(model, self.layers, "student") as found:
             scores = model(batch.pictures)
         with torch.no_grad(), captured(self.teacher, self.layers, "teacher") as wanted:
             teacher_scores = self.teacher.to(batch.pictures.device)(batch.pictures)
+        if scores.shape != teacher_scores.shape:
+            raise ModelError(
+                f"The student gives scores of shape {tuple(scores.shape)} and the teacher of "
+                f"{tuple(teacher_scores.shape)}, but they are compared class by class; take a teacher for "
+                "the same classes."
+            )
         response = soft_loss(scores, teacher_scores, self.temperature)
         hints = torch.stack(
             [response.new_zeros(()), *(_distance(path, found, wanted) for path in self.layers)]
@@ -90,10 +101,11 @@ class Imitation(Objective):
 
 
 def _distance(path: str, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Tensor:
-    if found[path].shape != wanted[path].shape:
+    student, teacher = found[path], wanted[path]
+    if student.shape != teacher.shape:
         raise ModelError(
-            f"The layer {path} gives {tuple(found[path].shape[1:])} for one picture, the teacher's "
-            f"{tuple(wanted[path].shape[1:])}; compare layers that kept their shape, or use Hints, which "
+            f"The layer {path} gives {tuple(student.shape[1:])} for one picture, the teacher's "
+            f"{tuple(teacher.shape[1:])}; compare layers that kept their shape, or use Hints, which "
             "learns adapters."
         )
-    return hint_loss(found[path], wanted[path])
+    return hint_loss(student, teacher)

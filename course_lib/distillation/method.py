@@ -19,7 +19,6 @@ from typing import NamedTuple, TypeAlias
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from course_lib.errors import SettingError
 from course_lib.training.config import TrainingConfig
 
 Shape: TypeAlias = tuple[int, ...]
@@ -104,26 +103,3 @@ class Method(ABC):
 def hard_loss(lesson: Lesson) -> Tensor:
     """Return the mean cross-entropy of the student's scores against the labels."""
     return F.cross_entropy(lesson.student_scores, lesson.labels)
-
-
-def require_temperature(temperature: float) -> None:
-    """Raise a SettingError unless the temperature is above 0 (and a finite number)."""
-    if not 0 < temperature < float("inf"):
-        raise SettingError(
-            f"temperature is {temperature}, but scores are divided by it; take one above 0, such as 4."
-        )
-
-
-def require_alpha(alpha: float) -> None:
-    """Raise a SettingError unless alpha is a weight in [0, 1]."""
-    if not 0 <= alpha <= 1:
-        raise SettingError(
-            f"alpha is {alpha}, but it is the share of the soft loss in the whole; take one in [0, 1]."
-        )
-
-
-def require_weights(**weights: float) -> None:
-    """Raise a SettingError unless every weight is a finite number of at least 0."""
-    for name, weight in weights.items():
-        if not 0 <= weight < float("inf"):
-            raise SettingError(f"{name} is {weight}, but a loss is multiplied by it; take 0 or more.")

@@ -22,17 +22,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from course_lib.distillation import guards
 from course_lib.distillation.config import DistillationConfig
-from course_lib.distillation.guards import require_pair
-from course_lib.distillation.method import require_temperature, require_weights
+from course_lib.distillation.examples import require_examples, require_labels
 from course_lib.distillation.objective import ViewsObjective
+from course_lib.distillation.ranges import require_temperature, require_weights
 from course_lib.distillation.response import soft_loss
 from course_lib.distillation.views import Views
-from course_lib.errors import SettingError
+from course_lib.errors import ModelError, SettingError
 from course_lib.training.evaluate import Examples, accuracy
 from course_lib.training.fit import EpochRecord, fit
 from course_lib.training.objective import Batch
@@ -111,14 +114,16 @@ def learn_together(
     students
         With their first weights, which should differ; of one architecture or several. Left as they are.
     temperature, weight
-        T > 0, and w of at least 0. At w = 0 each trains as if alone.
+        T, 0.01 to 1,000, and w of at least 0. At w = 0 each trains as if alone.
     checkpoint, on_epoch
         As for `distill`.
 
     Raises
     ------
     SettingError
-        If there are fewer than two students, or a setting is outside its range.
+        If there are fewer than two students, a setting is outside its range, or the last batch is too small.
+    DataError
+        As `distill`.
     ModelError
         If the students differ in inputs or classes.
     CheckpointError
@@ -130,9 +135,21 @@ def learn_together(
         raise SettingError(
             f"There is {len(students)} student, but mutual learning needs a peer; give two or more."
         )
+    require_examples(train, "training")
+    require_examples(validation, "validation")
     cohort = Cohort([deepcopy(student) for student in students]).to(device)
-    for student in cohort.students[1:]:
-        require_pair(student, cohort.students[0], train, device)
+    counts = [
+        guards.class_count(student, f"student at place {place}", train.inputs, device)
+        for place, student in enumerate(cohort.students)
+    ]
+    if len(set(counts)) > 1:
+        raise ModelError(
+            f"The students tell {', '.join(map(str, counts))} classes apart, but their scores are compared "
+            "class by class; build all for the same classes."
+        )
+    require_labels(train, "training", counts[0])
+    require_labels(validation, "validation", counts[0])
+    guards.require_last_batch(cohort, train.inputs, config.training.batch_size, device)
     views = Views(train.inputs, config.training.augmentation, config.views, config.views_seed)
 
     def show(record: EpochRecord) -> None:
@@ -144,7 +161,7 @@ def learn_together(
         train,
         validation,
         config.training,
-        loss_function=_MutualObjective(views, temperature, weight),
+        loss_function=_MutualObjective(views, temperature, weight, train.labels, validation),
         device=device,
         checkpoint=checkpoint,
         on_epoch=show,
@@ -155,8 +172,15 @@ def learn_together(
 
 
 class _MutualObjective(ViewsObjective):
-    def __init__(self, views: Views, temperature: float, weight: float) -> None:
-        super().__init__(views)
+    def __init__(
+        self,
+        views: Views,
+        temperature: float,
+        weight: float,
+        labels: NDArray[np.int64],
+        validation: Examples,
+    ) -> None:
+        super().__init__(views, labels, validation)
         self.temperature, self.weight = temperature, weight
 
     def settings(self) -> Mapping[str, Any]:

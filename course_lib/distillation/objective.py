@@ -3,27 +3,45 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from course_lib.distillation.digests import array_digest
 from course_lib.distillation.feature_layers import captured, map_shapes
 from course_lib.distillation.method import Lesson, Method
 from course_lib.distillation.teacher_cache import TeacherScores
 from course_lib.distillation.views import Views
 from course_lib.training.augment import Augmentation
+from course_lib.training.evaluate import Examples
 from course_lib.training.objective import Batch, Objective
 
 
 class ViewsObjective(Objective):
-    """An objective whose pictures are those of views."""
+    """An objective whose pictures are those of views.
 
-    def __init__(self, views: Views) -> None:
-        self.views = views
+    Parameters
+    ----------
+    labels
+        Of the training pictures, int64 (N,).
+    validation
+        Where the accuracies in the record come from.
+    """
+
+    def __init__(self, views: Views, labels: NDArray[np.int64], validation: Examples) -> None:
+        self.views, self.labels, self.validation = views, labels, validation
         self._pictures: tuple[int, Tensor] | None = None
 
     def settings(self) -> Mapping[str, Any]:
-        """Return what decides the views."""
-        return {"views": self.views.count, "views_seed": self.views.seed}
+        """Return what decides the views, and the digests of the data."""
+        return {
+            "views": self.views.count,
+            "views_seed": self.views.seed,
+            "pictures": self.views.inputs_digest,
+            "labels": array_digest(self.labels),
+            "validation": (array_digest(self.validation.inputs), array_digest(self.validation.labels)),
+        }
 
     def pictures(
         self,
@@ -47,12 +65,20 @@ class DistillationObjective(ViewsObjective):
     ----------
     student
         On its device, for the shapes of its features; `fit` hands the same network to `losses`.
+    labels, validation
+        As for `ViewsObjective`.
     """
 
     def __init__(
-        self, student: nn.Module, scores: TeacherScores | None, views: Views, method: Method
+        self,
+        student: nn.Module,
+        scores: TeacherScores | None,
+        views: Views,
+        method: Method,
+        labels: NDArray[np.int64],
+        validation: Examples,
     ) -> None:
-        super().__init__(views)
+        super().__init__(views, labels, validation)
         self.scores, self.method = scores, method
         self._teacher_scores: tuple[int, Tensor] | None = None
         self.student_layers = [pair[0] for pair in method.layer_pairs]
@@ -66,7 +92,7 @@ class DistillationObjective(ViewsObjective):
             )
 
     def settings(self) -> Mapping[str, Any]:
-        """Return the method, the views and the teacher's digest."""
+        """Return the method, the data, the views and the teacher's digest."""
         teacher = None if self.scores is None else self.scores.digest
         return {**super().settings(), "method": repr(self.method), "teacher": teacher}
 

@@ -92,5 +92,17 @@ class Periodic(Method):
         return Losses(hard, torch.zeros_like(hard), hard)
 
     def traffic_bytes(self, epochs: int, pictures: int, classes: int) -> int:
-        """Return the bytes of all scores that come from the cloud in a run."""
-        return epochs // self.every * pictures * classes * BYTES_OF_A_SCORE
+        """Return the bytes of all scores that come from the cloud in a run.
+
+        Raises
+        ------
+        SettingError
+            If the method compares maps, whose size is not known here.
+        """
+        if self.layer_pairs:
+            raise SettingError(
+                f"{type(self.method).__name__} compares maps, which are not counted here and far larger than "
+                "scores; ask for the traffic of a method of scores alone, such as Response()."
+            )
+        updates = sum(self.asks_teacher(epoch) for epoch in range(epochs))
+        return updates * pictures * classes * BYTES_OF_A_SCORE

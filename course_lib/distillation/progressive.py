@@ -72,7 +72,7 @@ def distill_chain(
     cache, teacher_accuracy, device
         As for `distill`; the accuracy is the first teacher's.
     folder
-        Where each step keeps the state of its training.
+        Where each step keeps the state of its training; for other images, give another.
     on_epoch
         Called with the step's name and the record of each epoch.
 

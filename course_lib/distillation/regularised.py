@@ -19,22 +19,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from course_lib.distillation.method import (
-    Lesson,
-    Losses,
-    Method,
-    hard_loss,
-    require_temperature,
-    require_weights,
-)
+from course_lib.distillation.method import Lesson, Losses, Method, hard_loss
+from course_lib.distillation.ranges import require_temperature, require_weights
 from course_lib.distillation.response import soft_loss
 from course_lib.training.config import TrainingConfig
 
 
 def squared_norm(model: nn.Module) -> Tensor:
-    """Return ‖θ‖² of the weights of two or more dimensions, a scalar."""
-    weights = [weight for weight in model.parameters() if weight.ndim > 1]
-    return torch.stack([weight.square().sum() for weight in weights]).sum()
+    """Return ‖θ‖² of the weights of two or more dimensions, a scalar; 0 where there are none."""
+    squares = [weight.square().sum() for weight in model.parameters() if weight.ndim > 1]
+    return torch.stack(squares).sum() if squares else torch.zeros(())
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,7 @@ class Regularised(Method):
     alpha, beta, gamma
         Weights of the task, the teacher and the squared norm, each at least 0.
     temperature
-        T > 0.
+        T, 0.01 to 1,000.
 
     Raises
     ------

@@ -23,14 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from course_lib.distillation.method import (
-    Lesson,
-    Losses,
-    Method,
-    hard_loss,
-    require_alpha,
-    require_temperature,
-)
+from course_lib.distillation.method import Lesson, Losses, Method, hard_loss
+from course_lib.distillation.ranges import require_alpha, require_temperature
 
 
 def soft_targets(scores: Tensor, temperature: float) -> Tensor:
@@ -39,17 +33,27 @@ def soft_targets(scores: Tensor, temperature: float) -> Tensor:
     Raises
     ------
     SettingError
-        If the temperature is not above 0.
+        If the temperature is not 0.01 to 1,000.
     """
     require_temperature(temperature)
     return torch.softmax(scores / temperature, dim=1)
 
 
 def soft_loss(student_scores: Tensor, teacher_scores: Tensor, temperature: float) -> Tensor:
-    """Return T² · KL(teacher ‖ student) of the soft targets, the mean over the batch, at least 0."""
+    """Return T² · KL(teacher ‖ student) of the soft targets, the mean over the batch, at least 0.
+
+    In float32 the divergence is rounded to some 10⁻⁸, which T² makes 10⁻² at a temperature of 1,000.
+    """
     wanted = F.log_softmax(teacher_scores / temperature, dim=1)
     found = F.log_softmax(student_scores / temperature, dim=1)
-    return temperature**2 * F.kl_div(found, wanted, log_target=True, reduction="batchmean")
+    return temperature**2 * mean_divergence(found, wanted)
+
+
+def mean_divergence(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return KL(teacher ‖ student) of log probabilities, (N, K), the mean over the batch, at least 0."""
+    divergence = F.kl_div(student, teacher, log_target=True, reduction="batchmean")
+    # What rounding left below 0 is taken away from the value; the gradient is right there too and stays.
+    return divergence - divergence.detach().clamp_max(0)
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Response(Method):
     Parameters
     ----------
     temperature
-        T > 0. At 1 the teacher's own probabilities; the larger, the more the wrong classes count.
+        T, 0.01 to 1,000. At 1 the teacher's own probabilities; the larger, the more the wrong classes count.
     alpha
         Weight of the soft loss, in [0, 1]; the hard loss has 1 − alpha.
 

@@ -1,9 +1,10 @@
 """The teacher's scores on disk, so that no run pays for the teacher twice.
 
-A file holds the scores of one teacher for one set of inputs, and its name is a SHA-256 over all that decides
-them: the inputs, the teacher's layers and weights, the view's augmentation, seed and number, the version of
-torch and the kind of device. A change of any gives another name, so an old file can never be taken for a
-new one. Files are written whole or not at all, and several runs may share a folder.
+A file holds the scores of one teacher for one set of inputs, and its name is a SHA-256 over what decides
+them: the inputs, the teacher (see `digests.model_digest`, also for what is not noticed), the view's
+augmentation, seed and number, the version of torch and the kind of device. A change of any gives another
+name, so an old file is not taken for a new one. Files are written whole or not at all, and several runs may
+share a folder. Where nothing can be written, a warning says so and the run goes on.
 
 Scores come in batches of fixed size and order, read or computed alike; hence a run with the cache has the
 losses of one without to the last bit.
@@ -13,6 +14,7 @@ Left out: feature maps. One layer of 64 × 7 × 7 numbers is 12 kB a picture aga
 
 import hashlib
 import json
+import os
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
@@ -24,26 +26,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from course_lib.distillation.digests import array_digest, model_digest
 from course_lib.distillation.guards import DistillationWarning
-from course_lib.distillation.views import Views, array_digest
+from course_lib.distillation.views import Views
 from course_lib.reproducibility import write_atomically
 from course_lib.training.evaluate import predict
 
 Scores = NDArray[np.float32]
-
-
-def model_digest(model: nn.Module) -> str:
-    """Return the SHA-256 of a model's layers, weights and running statistics.
-
-    Layers are told apart by class and printed settings; a ``forward`` method that was edited under the same
-    class name is not noticed.
-    """
-    digest = hashlib.sha256(f"{type(model).__module__} {type(model).__qualname__} {model}".encode())
-    for name, tensor in model.state_dict().items():
-        values = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
-        digest.update(values.flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 class TeacherScores:
@@ -75,7 +64,7 @@ class TeacherScores:
         if self.folder is None:
             return predict(self.teacher, make(), self.device)
         path = self.folder / f"{self._key(source)}.npz"
-        known = _read(path, count) if path.exists() else None
+        known = _read(path, count) if os.path.isfile(path) else None  # False also where it may not look
         if known is None:
             known = predict(self.teacher, make(), self.device)
             _write(path, known)
@@ -94,7 +83,13 @@ def _write(path: Path, scores: Scores) -> None:
         with target.open("wb") as file:
             np.savez(file, scores=scores)
 
-    write_atomically(path, write)
+    try:
+        write_atomically(path, write)
+    except OSError as error:
+        _warn(
+            f"The teacher's scores cannot be kept in {path.parent} ({error.strerror or error}), so they are "
+            "computed each time; give a folder with room that you may write to."
+        )
 
 
 def _read(path: Path, count: int) -> Scores | None:
@@ -105,11 +100,11 @@ def _read(path: Path, count: int) -> Scores | None:
             scores: Scores = content["scores"]
         if scores.dtype == np.float32 and scores.ndim == 2 and len(scores) == count:
             return scores
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError):
-        pass
-    warnings.warn(
-        f"The file {path.name} of teacher scores is damaged; it is computed again.",
-        DistillationWarning,
-        stacklevel=4,
-    )
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError, RuntimeError):
+        pass  # RuntimeError: zip headers that ask for a password, or for what Python cannot unpack
+    _warn(f"The file {path.name} of teacher scores is damaged; it is computed again.")
     return None
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, DistillationWarning, stacklevel=5)

@@ -23,6 +23,7 @@ from torch import nn
 
 from course_lib.distillation import guards
 from course_lib.distillation.config import DistillationConfig
+from course_lib.distillation.examples import require_examples, require_labels
 from course_lib.distillation.labels_only import LabelsOnly
 from course_lib.distillation.method import Method
 from course_lib.distillation.objective import DistillationObjective
@@ -99,9 +100,11 @@ def distill(
     UnknownNameError
         If the method names a layer that does not exist.
     SettingError
-        If the method needs a teacher and there is none.
+        If the method needs a teacher and there is none, or the last batch is too small for batch norm.
+    DataError
+        If images or labels are not what `Examples` says, not finite, or outside the classes.
     CheckpointError
-        As `fit`; other settings, another method or teacher count as another configuration.
+        As `fit`; other settings or images, another method or teacher count as another configuration.
 
     Warns
     -----
@@ -113,9 +116,14 @@ def distill(
         raise SettingError(
             f"{type(method).__name__} needs a teacher but got None; pass a trained network, or LabelsOnly()."
         )
+    require_examples(train, "training")
+    require_examples(validation, "validation")
     learner = deepcopy(student).to(device)
     frozen = guards.frozen_teacher(teacher, device) if teacher is not None and method.needs_teacher else None
-    guards.require_pair(learner, frozen, train, device)
+    classes = guards.require_pair(learner, frozen, train.inputs, device)
+    require_labels(train, "training", classes)
+    require_labels(validation, "validation", classes)
+    guards.require_last_batch(learner, train.inputs, config.training.batch_size, device)
     scores = None if frozen is None else TeacherScores(frozen, cache, device)
     sentences: tuple[str, ...] = ()
     if teacher is not None and scores is not None:
@@ -127,7 +135,7 @@ def distill(
     training = config.training
     views = Views(train.inputs, training.augmentation, config.views, config.views_seed)
     with seeded_torch(training.seed):
-        objective = DistillationObjective(learner, scores, views, method)
+        objective = DistillationObjective(learner, scores, views, method, train.labels, validation)
 
     def show(record: EpochRecord) -> None:
         if on_epoch:

@@ -10,7 +10,6 @@ or its method. With as many views as epochs, no picture comes twice within a run
 torch.Size([10000, 1, 28, 28])
 """
 
-import hashlib
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
@@ -20,19 +19,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from course_lib.distillation.digests import array_digest
 from course_lib.errors import SettingError
 from course_lib.reproducibility import torch_generator
 from course_lib.training.augment import Augmentation, augment
 
 CHUNK = 500
 """Pictures augmented at a time; part of what a view is, for the random numbers are drawn by chunk."""
-
-
-def array_digest(values: NDArray[np.float32]) -> str:
-    """Return the SHA-256 of an array's type, shape and content, 64 hexadecimal digits."""
-    digest = hashlib.sha256(f"{values.dtype} {values.shape}".encode())
-    digest.update(np.ascontiguousarray(values).data)
-    return digest.hexdigest()
 
 
 class Views:
@@ -71,13 +64,14 @@ class Views:
         return epoch % self.count
 
     @cached_property
-    def _inputs_digest(self) -> str:
+    def inputs_digest(self) -> str:
+        """The SHA-256 of the pictures that the views are made from."""
         return array_digest(self.inputs)
 
     def source(self, view: int) -> dict[str, Any]:
         """Return all that decides the pictures of a view, so that it can be named without being made."""
         return {
-            "inputs": self._inputs_digest,
+            "inputs": self.inputs_digest,
             "augmentation": asdict(self.augmentation),
             "seed": self.seed,
             "view": view,

@@ -14,21 +14,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from course_lib.errors import SettingError
-
-LOWEST, HIGHEST = 0.01, 1000.0
-"""Temperatures that are accepted; beyond them nothing is left to see."""
+from course_lib.distillation.ranges import require_temperature
 
 Numbers = NDArray[np.float64]
-
-
-def check_temperature(temperature: float) -> None:
-    """Raise SettingError if scores cannot be divided by this temperature."""
-    if not LOWEST <= temperature <= HIGHEST:
-        raise SettingError(
-            f"temperature is {temperature:g}, but scores are divided by it; expected {LOWEST:g} to "
-            f"{HIGHEST:,.0f}, and 3 to 10 to distil."
-        )
 
 
 def log_soft_targets(scores: Numbers, temperature: float) -> Numbers:
@@ -37,9 +25,9 @@ def log_soft_targets(scores: Numbers, temperature: float) -> Numbers:
     Raises
     ------
     SettingError
-        If the temperature is not between LOWEST and HIGHEST.
+        If the temperature is not 0.01 to 1,000.
     """
-    check_temperature(temperature)
+    require_temperature(temperature)
     shifted = (scores - scores.max(1, keepdims=True)) / temperature
     return np.asarray(shifted - np.log(np.exp(shifted).sum(1, keepdims=True)))
 

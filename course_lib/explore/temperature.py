@@ -13,9 +13,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from course_lib.benchmarking.checks import require_count
+from course_lib.distillation.ranges import require_temperature
 from course_lib.errors import SettingError
 from course_lib.explore.scored_model import ScoredModel
-from course_lib.explore.soft_targets import check_temperature, divergence_nats, entropy_bits, log_soft_targets
+from course_lib.explore.soft_targets import divergence_nats, entropy_bits, log_soft_targets
 
 _R40 = (
     *(1.00, 1.06, 1.12, 1.18, 1.25, 1.32, 1.40, 1.50, 1.60, 1.70, 1.80, 1.90, 2.00, 2.12, 2.24, 2.36, 2.50),
@@ -46,14 +48,15 @@ class TemperatureSetting:
     Raises
     ------
     SettingError
-        If the temperature is out of range.
+        If the temperature is out of range, or the image no position.
     """
 
     temperature: float = 4.0
     image: int = 0
 
     def __post_init__(self) -> None:
-        check_temperature(self.temperature)
+        require_temperature(self.temperature)
+        require_count("image", self.image, 0)
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,13 @@ def test_two_classes_have_no_others() -> None:
     assert others == 0
 
 
+def test_rounding_leaves_no_part_below_0() -> None:
+    lesson = random_lesson(0)
+    close = [scores.float() for scores in (lesson.student_scores, lesson.student_scores + 1e-4)]
+    parts = [decoupled_parts(*close, lesson.labels, temperature) for temperature in (10, 100, 500, 1000)]
+    assert all(part >= 0 for both in parts for part in both)
+
+
 def test_a_certain_teacher_gives_numbers() -> None:
     teacher = torch.tensor([[200.0, 0.0, 1.0]])
     student = torch.tensor([[0.0, 90.0, 1.0]], requires_grad=True)
@@ -89,7 +96,10 @@ def test_the_soft_loss_grows_with_the_epochs() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"temperature": 0}, "temperature is 0, but scores are divided by it; take one above 0, such as 4."),
+        (
+            {"temperature": 0},
+            "temperature is 0, but scores are divided by it; expected 0.01 to 1,000, and 3 to 10 to distil.",
+        ),
         ({"alpha": 2}, "alpha is 2, but it is the share of the soft loss in the whole; take one in [0, 1]."),
         ({"beta": -1}, "beta is -1, but a loss is multiplied by it; take 0 or more."),
         ({"warmup_epochs": -1}, "warmup_epochs is -1, but it counts epochs; take 0 or more."),

@@ -40,6 +40,58 @@ def test_a_layer_that_does_not_exist_is_refused() -> None:
     )
 
 
+class InPlace(nn.Module):
+    """A block as torchvision writes them: the sum and the ReLU overwrite what ``norm`` gave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1)
+        self.relu = nn.ReLU(inplace=True)
+        self.unused = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out = self.norm(x)
+        out += x
+        return self.relu(out)
+
+
+def test_a_layer_that_a_later_step_overwrites_is_refused() -> None:
+    net = InPlace().eval()
+    with captured(net, ["norm", "relu"], "student") as features:
+        out = net(PICTURE)
+    assert torch.equal(features["relu"], out)
+    with pytest.raises(ModelError) as caught:
+        features["norm"]
+    assert str(caught.value) == (
+        "A later step of the student works in place and wrote over what the layer norm gave; compare a layer "
+        "after that step, or write the step without in place: out = out + x for out += x, nn.ReLU() for "
+        "nn.ReLU(inplace=True)."
+    )
+    with pytest.raises(ModelError, match="wrote over what the layer norm gave"):
+        map_shapes(net, ["norm"], PICTURE)
+    assert matching_layers(net, small_net(), PICTURE) == (("relu", "stem"),)
+
+
+def test_in_inference_mode_the_layer_itself_is_kept() -> None:
+    net = InPlace().eval()
+    with torch.inference_mode(), captured(net, ["norm"]) as features:
+        net(PICTURE)
+    assert torch.equal(features["norm"], net.norm(PICTURE))
+
+
+def test_a_layer_without_an_output_says_so_when_it_is_read() -> None:
+    net = nn.ModuleDict({"lstm": nn.LSTM(8, 4), "unused": nn.ReLU()})
+    with captured(net, ["lstm", "unused"], "teacher") as features:
+        net["lstm"](torch.zeros(1, 8))
+    for path, given in (("unused", "is not run"), ("lstm", "gives a tuple, not a tensor,")):
+        with pytest.raises(ModelError) as caught:
+            features[path]
+        assert str(caught.value) == (
+            f"The layer {path} of the teacher {given} for these pictures, so there is nothing to compare; "
+            "choose another layer."
+        )
+
+
 def test_shapes_are_of_one_picture_and_leave_the_modes() -> None:
     net = small_net().train()
     net.stem[0].eval()

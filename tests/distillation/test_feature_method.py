@@ -59,3 +59,16 @@ def test_no_layers_are_refused(method: type[FeatureMethod]) -> None:
         "layers is empty, so there is nothing to compare; give pairs (path in the student, path in the "
         "teacher), or take those of matching_layers."
     )
+
+
+@pytest.mark.parametrize(
+    ("layers", "shown"),
+    [(("0", "2"), "'0'"), ((("a", "b"), ("c",)), "('c',)"), (("ab",), "'ab'"), (((0, 2),), "(0, 2)")],
+)
+def test_layers_that_are_no_pairs_are_refused(layers: tuple[tuple[str, str], ...], shown: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        Hints(layers)
+    assert str(caught.value) == (
+        f"layers holds {shown}, but pairs are compared; give (path in the student, path in the teacher) for "
+        "each."
+    )

@@ -10,7 +10,7 @@ from scipy.stats import entropy
 from torch import nn
 
 from course_lib.distillation import guards
-from course_lib.errors import DataError, ModelError
+from course_lib.errors import ModelError, SettingError
 from course_lib.training import Examples
 from tests.distillation.small_nets import SmallNet, small_net
 
@@ -44,32 +44,50 @@ def test_training_mode_is_noticed_in_any_layer(trained: SmallNet) -> None:
 
 
 def test_networks_of_other_classes_are_refused(train: Examples) -> None:
-    assert guards.require_pair(small_net(), small_net(1), train) == 3
+    assert guards.require_pair(small_net(), small_net(1), train.inputs) == 3
     with pytest.raises(ModelError) as caught:
-        guards.require_pair(small_net(), small_net(classes=5), train)
+        guards.require_pair(small_net(), small_net(classes=5), train.inputs)
     assert str(caught.value) == (
         "The teacher tells 5 classes apart and the student 3, but their scores are compared class by "
         "class; build both for the same classes."
     )
 
 
-def test_labels_beyond_the_classes_are_refused(train: Examples) -> None:
-    with pytest.raises(DataError) as caught:
-        guards.require_pair(small_net(classes=2), None, train)
+def test_a_single_class_is_refused(train: Examples) -> None:
+    with pytest.raises(ModelError) as caught:
+        guards.require_pair(small_net(classes=1), None, train.inputs)
     assert str(caught.value) == (
-        "There is a label 2, but student and teacher have 2 classes; labels count from 0."
+        "The student gives 1 score for a picture, but a softmax over it is always certain; build networks "
+        "for two or more classes."
     )
+
+
+def test_a_picture_left_over_is_refused_where_batch_norm_cannot_train_on_it(train: Examples) -> None:
+    flat = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 3), nn.BatchNorm1d(3))
+    with pytest.raises(SettingError) as caught:
+        guards.require_last_batch(flat, train.inputs[:33], 16, "cpu")
+    assert str(caught.value) == (
+        "33 training pictures in batches of 16 end in a batch of one, in which batch norm finds no spread; "
+        "take another batch_size, or leave a picture out."
+    )
+    with pytest.raises(SettingError, match=r"^32 training pictures in batches of 1 end in a batch of one"):
+        guards.require_last_batch(flat, train.inputs[:32], 1, "cpu")
+    before = torch.get_rng_state()
+    guards.require_last_batch(flat, train.inputs[:32], 16, "cpu")
+    guards.require_last_batch(flat[:3], train.inputs[:33], 16, "cpu")
+    guards.require_last_batch(small_net(), train.inputs[:33], 16, "cpu")  # a map has places enough
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_networks_of_other_inputs_are_refused(train: Examples) -> None:
     colour = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 3))
     with pytest.raises(ModelError) as caught:
-        guards.require_pair(small_net(), colour, train)
+        guards.require_pair(small_net(), colour, train.inputs)
     text = str(caught.value)
     assert text.startswith("The teacher does not take inputs of shape (1, 8, 8) (Given groups=1")
-    assert text.endswith("); student and teacher must be made for the same inputs.")
+    assert text.endswith("); all networks of a run must be made for the same inputs.")
     with pytest.raises(ModelError, match="The student does not take"):
-        guards.require_pair(colour, small_net(), train)
+        guards.require_pair(colour, small_net(), train.inputs)
 
 
 def test_a_teacher_below_its_record_is_noticed() -> None:

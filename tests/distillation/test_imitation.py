@@ -1,5 +1,8 @@
 """Imitation of a network's scores and maps."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -9,8 +12,8 @@ from torch.nn import functional as F
 
 from course_lib.architectures import create_model
 from course_lib.distillation.imitation import Imitation
-from course_lib.errors import ModelError, SettingError, UnknownNameError
-from course_lib.training import Augmentation, Examples, TrainingConfig, fit
+from course_lib.errors import CheckpointError, ModelError, SettingError, UnknownNameError
+from course_lib.training import Augmentation, EpochRecord, Examples, TrainingConfig, fit
 from course_lib.training.objective import Batch
 
 
@@ -83,11 +86,38 @@ def test_training_comes_nearer_to_the_teacher() -> None:
         assert torch.equal(tensor, before[name])
 
 
+def test_another_teacher_does_not_continue_a_run(tmp_path: Path) -> None:
+    images = Examples(np.ones((8, 2, 1, 1), dtype=np.float32), np.zeros(8, dtype=np.int64))
+    config = TrainingConfig(epochs=1, batch_size=4, augmentation=Augmentation(max_shift=0))
+
+    def train(teacher: nn.Module) -> list[EpochRecord]:
+        loss = Imitation(teacher, ["maps"])
+        run = fit(Scaled(3, 3), images, images, config, loss_function=loss, checkpoint=tmp_path / "state.pt")
+        return run.history
+
+    assert train(Scaled(3, 4)) == train(Scaled(3, 4))
+    with pytest.raises(CheckpointError, match="other settings"):
+        train(Scaled(3, 5))
+
+
 def test_what_cannot_be_compared_is_named() -> None:
     with pytest.raises(UnknownNameError, match=r"no layer in the teacher called 'blocks\.9'.*blocks\.3"):
         Imitation(create_model("tiny"), ["blocks.9"])
     with pytest.raises(SettingError, match=r"^temperature is 0, but scores are divided by it"):
         Imitation(create_model("tiny"), temperature=0)
+    with pytest.raises(SettingError) as caught:
+        Imitation(create_model("tiny"), "stem")
+    assert str(caught.value) == "layers is 'stem', but several may be compared; give ['stem']."
+    with pytest.raises(ModelError) as raised:
+        Imitation(Scaled(1, 2)).losses(nn.Flatten(), batch_of(torch.ones(5, 2, 1, 1)))
+    assert str(raised.value) == (
+        "The student gives scores of shape (5, 2) and the teacher of (5, 3), but they are compared class by "
+        "class; take a teacher for the same classes."
+    )
+    idle = Scaled(1, 2)
+    idle.idle = nn.ReLU()
+    with pytest.raises(ModelError, match=r"^The layer idle of the student is not run for these pictures"):
+        Imitation(idle, ["idle"]).losses(idle, batch_of(torch.ones(1, 2, 1, 1)))
     with pytest.raises(SettingError, match=r"^weight is -1, but a loss is multiplied by it"):
         Imitation(create_model("tiny"), weight=-1)
     imitation = Imitation(create_model("depthwise"), ["blocks.1"])

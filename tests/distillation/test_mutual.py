@@ -7,11 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import rel_entr, softmax
+from torch import nn
 
 from course_lib.distillation.labels_only import LabelsOnly
 from course_lib.distillation.mutual import Cohort, MutualRecord, learn_together, peer_losses
 from course_lib.distillation.trainer import distill
-from course_lib.errors import CheckpointError, ModelError, SettingError
+from course_lib.errors import CheckpointError, DataError, ModelError, SettingError
 from course_lib.training import Examples, accuracy, predict
 from tests.distillation.small_nets import same_weights, small_config, small_net
 
@@ -81,6 +82,10 @@ def test_a_stopped_run_goes_on_and_other_settings_are_refused(train: Examples, t
         learn_together(students, train, train, small_config(), checkpoint=path, on_epoch=stop)
     with pytest.raises(CheckpointError, match="other settings"):
         learn_together(students, train, train, small_config(), weight=2, checkpoint=path)
+    with pytest.raises(CheckpointError, match="other settings"):
+        learn_together(
+            students, Examples(-train.inputs, train.labels), train, small_config(), checkpoint=path
+        )
     resumed = learn_together(students, train, train, small_config(), checkpoint=path)
     assert resumed.history == whole.history
     assert same_weights(resumed.models[1], whole.models[1])
@@ -90,5 +95,24 @@ def test_a_student_without_a_peer_is_refused(train: Examples) -> None:
     with pytest.raises(SettingError) as caught:
         learn_together([small_net()], train, train, small_config())
     assert str(caught.value) == "There is 1 student, but mutual learning needs a peer; give two or more."
-    with pytest.raises(ModelError, match="tells 3 classes apart and the student 4"):
+
+
+def test_students_or_examples_that_do_not_go_together_are_refused(
+    train: Examples, validation: Examples
+) -> None:
+    with pytest.raises(ModelError) as caught:
         learn_together([small_net(), small_net(classes=4)], train, train, small_config())
+    assert str(caught.value) == (
+        "The students tell 3, 4 classes apart, but their scores are compared class by class; build all for "
+        "the same classes."
+    )
+    students = [small_net(0), small_net(1)]
+    bytes_of_images = Examples((100 * train.inputs).astype(np.uint8), train.labels)
+    with pytest.raises(DataError, match=r"^The training images are uint8, but float32 is expected"):
+        learn_together(students, bytes_of_images, validation, small_config())
+    with pytest.raises(DataError, match=r"^There is a validation label 5, but the networks tell 3 classes"):
+        learn_together(students, train, Examples(train.inputs, train.labels + 5), small_config())
+    with pytest.raises(
+        ModelError, match=r"^The student at place 1 does not take inputs of shape \(1, 8, 8\)"
+    ):
+        learn_together([small_net(), nn.Flatten(4)], train, validation, small_config())

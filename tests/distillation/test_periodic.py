@@ -60,3 +60,18 @@ def test_a_period_below_1_is_refused() -> None:
     with pytest.raises(SettingError) as caught:
         Periodic(Response(), 0)
     assert str(caught.value) == "every is 0, but it counts epochs; take 1 or more."
+
+
+@pytest.mark.parametrize("response", [None, Response()])
+def test_the_traffic_of_maps_is_not_passed_off_as_that_of_scores(response: Response | None) -> None:
+    with pytest.raises(SettingError) as caught:
+        Periodic(Hints((("stem", "stem"),), response)).traffic_bytes(24, 10_000, 10)
+    assert str(caught.value) == (
+        "Hints compares maps, which are not counted here and far larger than scores; ask for the traffic of "
+        "a method of scores alone, such as Response()."
+    )
+
+
+def test_the_traffic_is_of_epochs_that_ask() -> None:
+    assert Periodic(LabelsOnly(), 6).traffic_bytes(24, 10_000, 10) == 0
+    assert Periodic(Periodic(Response(), 4), 6).traffic_bytes(24, 10_000, 10) == 2 * 400_000

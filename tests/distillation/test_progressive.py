@@ -7,7 +7,7 @@ from course_lib.distillation.decoupled import Decoupled
 from course_lib.distillation.labels_only import LabelsOnly
 from course_lib.distillation.progressive import Step, distill_chain
 from course_lib.distillation.trainer import DistillationRecord, distill
-from course_lib.errors import SettingError
+from course_lib.errors import CheckpointError, SettingError
 from course_lib.training import Examples
 from tests.distillation.small_nets import SmallNet, same_weights, small_config, small_net
 
@@ -46,6 +46,8 @@ def test_a_chain_that_was_stopped_goes_on(
     places = {"cache": tmp_path / "cache", "folder": tmp_path / "runs"}
     with pytest.raises(KeyboardInterrupt):
         distill_chain(trained, steps(), train, validation, **places, on_epoch=stop)
+    with pytest.raises(CheckpointError, match="other settings"):
+        distill_chain(trained, steps(), Examples(-train.inputs, train.labels), validation, **places)
     files = sorted((tmp_path / "cache").iterdir())
     seen: list[tuple[str, int]] = []
     resumed = distill_chain(

@@ -69,3 +69,7 @@ def test_a_weight_below_0_is_refused(name: str) -> None:
     with pytest.raises(SettingError) as caught:
         Regularised(**{name: -0.5})
     assert str(caught.value) == f"{name} is -0.5, but a loss is multiplied by it; take 0 or more."
+
+
+def test_a_network_without_matrices_has_no_norm() -> None:
+    assert squared_norm(nn.BatchNorm2d(3)) == 0

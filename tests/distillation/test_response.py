@@ -53,6 +53,19 @@ def test_only_another_answer_costs(seed: int, temperature: float, shift: float) 
     assert soft_loss(scores, random_lesson(seed + 1).student_scores, temperature).item() > 0
 
 
+@given(st.integers(0, 999), st.sampled_from([0.01, 1.0, 100.0, 1000.0]))
+def test_rounding_never_brings_it_below_0_and_leaves_the_gradient(seed: int, temperature: float) -> None:
+    lesson = random_lesson(seed)
+    teacher = lesson.teacher_scores.float()
+    student = (teacher + 1e-3 * lesson.student_scores.float()).requires_grad_()
+    loss = soft_loss(student, teacher, temperature)
+    assert 0 <= loss < math.inf
+    loss.backward()
+    p, q = (torch.softmax(scores.double() / temperature, 1) for scores in (teacher, student))
+    expected = temperature * (q - p) / len(teacher)
+    torch.testing.assert_close(student.grad.double(), expected, rtol=1e-2, atol=1e-7 * max(temperature, 1))
+
+
 def test_its_gradient_hardly_depends_on_a_high_temperature() -> None:
     def gradient(temperature: float) -> torch.Tensor:
         lesson = random_lesson(3)
@@ -74,9 +87,12 @@ def test_soft_targets_flatten_with_temperature(seed: int, temperature: float) ->
     assert (soft_targets(scores, 2 * temperature).amax(1) < targets.amax(1)).all()
 
 
-@pytest.mark.parametrize("temperature", [0, -1.0, math.nan, math.inf])
-def test_a_temperature_that_is_not_above_0_is_refused(temperature: float) -> None:
-    expected = f"temperature is {temperature}, but scores are divided by it; take one above 0, such as 4."
+@pytest.mark.parametrize("temperature", [0, -1.0, math.nan, math.inf, 1e30, 1e-45])
+def test_a_temperature_that_gives_no_numbers_is_refused(temperature: float) -> None:
+    expected = (
+        f"temperature is {temperature:g}, but scores are divided by it; expected 0.01 to 1,000, and 3 to 10 "
+        "to distil."
+    )
     for make in (lambda: Response(temperature), lambda: soft_targets(torch.zeros(1, 2), temperature)):
         with pytest.raises(SettingError) as caught:
             make()

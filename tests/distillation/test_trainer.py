@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from course_lib.distillation.attention import Attention
+from course_lib.distillation.config import DistillationConfig
 from course_lib.distillation.decoupled import Decoupled
 from course_lib.distillation.features import Hints
 from course_lib.distillation.guards import DistillationWarning
@@ -16,7 +17,8 @@ from course_lib.distillation.labels_only import LabelsOnly
 from course_lib.distillation.method import Method
 from course_lib.distillation.response import Response
 from course_lib.distillation.trainer import DistillationRecord, distill
-from course_lib.errors import CheckpointError, ModelError, SettingError, UnknownNameError
+from course_lib.errors import CheckpointError, DataError, ModelError, SettingError, UnknownNameError
+from course_lib.reproducibility import seeded_torch
 from course_lib.training import Examples, accuracy
 from tests.distillation.small_nets import SmallNet, same_weights, small_config, small_net
 
@@ -69,6 +71,17 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
     resumed = distill(small_net(5), trained, train, train, small_config(), method, checkpoint=path)
     assert resumed.history == whole.history
     assert same_weights(resumed.model, whole.model)
+    if isinstance(method, Hints):
+        state = torch.load(path, weights_only=True)["extra"]
+        assert [tuple(weights.shape) for weights in state.values()] == [(4, 2, 1, 1), (8, 4, 1, 1)]
+        assert moved_from(small_config(), state)
+
+
+def moved_from(config: DistillationConfig, state: dict[str, torch.Tensor]) -> bool:
+    """Return whether no adapter has the first weights that the seed of the run gives it."""
+    with seeded_torch(config.training.seed):
+        first = Hints(LAYERS).make_adapters([(2, 8, 8), (4, 4, 4)], [(4, 8, 8), (8, 4, 4)]).state_dict()
+    return not any(torch.equal(first[name], state[name]) for name in first)
 
 
 def test_another_method_teacher_or_view_does_not_continue_a_run(
@@ -87,6 +100,17 @@ def test_another_method_teacher_or_view_does_not_continue_a_run(
     for teacher, config, method in others:
         with pytest.raises(CheckpointError, match="other settings"):
             distill(small_net(), teacher, train, train, config, method, checkpoint=path)
+    relabelled = train.labels.copy()
+    relabelled[:2] = relabelled[1::-1]
+    images = [Examples(train.inputs + 0.1, train.labels), Examples(train.inputs, relabelled)]
+    for training, validation in [
+        (images[0], train),
+        (images[1], train),
+        (train, images[0]),
+        (train, images[1]),
+    ]:
+        with pytest.raises(CheckpointError, match="other settings"):
+            distill(small_net(), trained, training, validation, small_config(), checkpoint=path)
 
 
 def test_it_learns_and_records_both_losses(trained: SmallNet, train: Examples, validation: Examples) -> None:
@@ -150,8 +174,10 @@ def test_guards_speak_of_what_they_measured(trained: SmallNet, train: Examples) 
     assert any("nearly uniform" in sentence for sentence in sentences)
 
 
-def test_adapters_train_along(trained: SmallNet, train: Examples) -> None:
-    run = distill(small_net(), trained, train, train, small_config(epochs=8), Hints(LAYERS))
+def test_adapters_train_along(trained: SmallNet, train: Examples, tmp_path: Path) -> None:
+    config, path = small_config(epochs=8), tmp_path / "state.pt"
+    run = distill(small_net(), trained, train, train, config, Hints(LAYERS), checkpoint=path)
+    assert moved_from(config, torch.load(path, weights_only=True)["extra"])
     assert run.history[-1].soft_loss < 0.9 * run.history[0].soft_loss
     assert run.model.state_dict().keys() == small_net().state_dict().keys()
 
@@ -168,6 +194,44 @@ def test_what_cannot_be_done_is_refused(trained: SmallNet, train: Examples) -> N
         distill(small_net(), trained, train, train, small_config(), Hints((("body", "neck"),)))
     with pytest.raises(ModelError, match="tells 3 classes apart and the student 4"):
         distill(small_net(classes=4), trained, train, train, small_config())
+
+
+def test_examples_that_would_spoil_a_run_are_refused(trained: SmallNet, train: Examples) -> None:
+    spoilt = train.inputs.copy()
+    spoilt[3] = np.nan
+    outside = np.where(np.arange(48) == 5, -100, train.labels)
+    cases = [
+        ("training", Examples(spoilt, train.labels), "1 of the 48 training images hold NaN or infinity"),
+        (
+            "training",
+            Examples(train.inputs, outside),
+            "There is a training label -100, but the networks tell 3",
+        ),
+        ("training", Examples(train.inputs, train.labels[:20]), r"The training images have shape \(48, 1, 8"),
+        ("validation", Examples(spoilt, train.labels), "1 of the 48 validation images hold NaN or infinity"),
+        ("validation", Examples(train.inputs, outside), "There is a validation label -100, but the networks"),
+        (
+            "validation",
+            Examples(train.inputs[:0], train.labels[:0]),
+            r"The validation images have shape \(0, ",
+        ),
+    ]
+    for role, examples, message in cases:
+        both = (examples, train) if role == "training" else (train, examples)
+        with pytest.raises(DataError, match=rf"^{message}"):
+            distill(small_net(), trained, *both, small_config())
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.BatchNorm1d(3))
+    with pytest.raises(SettingError, match=r"^33 training pictures in batches of 16 end in a batch of one"):
+        distill(flat, None, Examples(train.inputs[:33], train.labels[:33]), train, small_config())
+
+
+def test_a_layer_that_a_later_step_overwrites_is_refused(trained: SmallNet, train: Examples) -> None:
+    student = small_net()
+    student.relu = nn.ReLU(inplace=True)
+    with pytest.raises(
+        ModelError, match=r"^A later step of the student works in place and wrote over what the"
+    ):
+        distill(student, trained, train, train, small_config(), Hints((("body", "body"),)))
 
 
 def test_the_teacher_is_asked_once_a_view(trained: SmallNet, train: Examples, tmp_path: Path) -> None:

@@ -8,16 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import special, stats
 
+from course_lib.distillation.ranges import HIGHEST, LOWEST
 from course_lib.distillation.response import soft_loss
 from course_lib.errors import SettingError
-from course_lib.explore.soft_targets import (
-    HIGHEST,
-    LOWEST,
-    divergence_nats,
-    entropy_bits,
-    log_soft_targets,
-    soft_targets,
-)
+from course_lib.explore.soft_targets import divergence_nats, entropy_bits, log_soft_targets, soft_targets
 
 SCORES = arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(2, 12)), elements=st.floats(-60, 60))
 TEMPERATURE = st.floats(0.5, 20)

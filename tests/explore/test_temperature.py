@@ -87,6 +87,13 @@ def test_what_cannot_be_studied_is_refused() -> None:
     teacher, student = pair()
     with pytest.raises(SettingError, match=r"^temperature is 0, but scores are divided by it"):
         TemperatureSetting(0)
+    with pytest.raises(SettingError, match=r"^temperature is '4', but scores are divided by it"):
+        TemperatureSetting("4")
+    with pytest.raises(SettingError) as caught:
+        TemperatureSetting(4, 1.5)
+    assert str(caught.value) == (
+        "image=1.5 is not possible here: pass a whole number of at least 0, for example image=1."
+    )
     with pytest.raises(SettingError) as caught:
         study_temperature(teacher, student, TemperatureSetting(4, 300))
     assert str(caught.value) == "image is 300; expected a position in pair, 0 to 299."
