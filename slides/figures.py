@@ -10,9 +10,17 @@ from pathlib import Path
 
 import matplotlib
 
-from course_lib.edge import choose
+from course_lib.edge import MICROCONTROLLERS, choose
 from course_lib.pipelines.sparsity_pays import SparsityStudy
 from course_lib.registry import look_up
+from course_lib.widgets.architecture_charts import (
+    families_chart,
+    gains_chart,
+    kernels_chart,
+    memory_chart,
+    pace_chart,
+    parts_chart,
+)
 from course_lib.widgets.chart import TALL, Chart
 from course_lib.widgets.charts import (
     blocks_chart,
@@ -22,6 +30,14 @@ from course_lib.widgets.charts import (
     layer_chart,
     sparsity_chart,
     throughput_chart,
+)
+from course_lib.widgets.distillation_charts import (
+    careless_chart,
+    certainty_chart,
+    entropy_chart,
+    gradient_chart,
+    looks_chart,
+    soft_targets_chart,
 )
 from course_lib.widgets.pruning_charts import (
     gating_chart,
@@ -49,6 +65,13 @@ from course_lib.widgets.sensitivity_charts import (
     training_chart,
 )
 from course_lib.widgets.sparsity_charts import break_even_chart
+from course_lib.widgets.student_charts import (
+    cache_chart,
+    forest_chart,
+    learning_chart,
+    networks_chart,
+    seeds_chart,
+)
 from slides.recording import FOLDER, Recording, load_recording
 
 FIGURES = Path(__file__).parent / "figures"
@@ -61,6 +84,10 @@ LEGIBLE = {
     "axes.linewidth": 1.5,
 }
 """Type and lines that can be read from the last row."""
+
+
+FAMILY_PARAMS = 29_000, 60_000
+"""Networks of so many parameters are compared as families."""
 
 
 def draw_week01(recording: Recording) -> dict[str, Chart]:
@@ -77,6 +104,57 @@ def draw_week01(recording: Recording) -> dict[str, Chart]:
         "week01_sparsity": sparsity_chart(results["sparsity"], TALL),
         "week01_kernels": comparison_chart(results["kernels"], TALL),
         "week01_choice": choice_chart(choice, TALL),
+    }
+
+
+def draw_week02(recording: Recording) -> dict[str, Chart]:
+    """Return the figures of week 2, name → chart."""
+    results = recording.results
+    rules, zoo = results["rules"], results["zoo"]
+    small = MICROCONTROLLERS["cortex_m3_20k"]
+    moved = results["rules_moved"]
+    first = moved[rules.race.baseline]
+    at_equal_macs = {
+        name: {"numbers moved": moved[name] / first, "latency": parts["latency"]}
+        for name, parts in rules.parts().items()
+    }
+    return {
+        "week02_separable": gains_chart(results["separable"], TALL),
+        "week02_blocks": parts_chart(results["blocks"].parts(), "the standard convolution", TALL),
+        "week02_kernels": kernels_chart(results["kernels"], TALL),
+        "week02_rules": parts_chart(at_equal_macs, rules.race.baseline, TALL),
+        "week02_pace": pace_chart(zoo, TALL),
+        "week02_families": families_chart(zoo.of_size(*FAMILY_PARAMS), size=TALL),
+        "week02_macs": families_chart(zoo.of_size(*FAMILY_PARAMS), "macs", TALL),
+        "week02_scaled": gains_chart(
+            {
+                "thinner": list(results["widths"].gains().values()),
+                "shallower": list(results["depths"].gains().values()),
+            },
+            TALL,
+        ),
+        "week02_memory": memory_chart(results["memory"], {f"SRAM of {small.title}": small.sram_bytes}, TALL),
+        "week02_conversion": accuracy_chart(results["conversion"], TALL),
+        "week02_conversion_race": comparison_chart(results["conversion_race"], TALL),
+    }
+
+
+def draw_week03(recording: Recording) -> dict[str, Chart]:
+    """Return the figures of week 3, name → chart."""
+    results = recording.results
+    asked = results["scores"], results["class_names"], results["label"]
+    return {
+        "week03_soft_targets": soft_targets_chart(*asked, size=TALL),
+        "week03_entropy": entropy_chart(results["entropies"], TALL),
+        "week03_gradient": gradient_chart(results["gradients"], TALL),
+        "week03_certainty": certainty_chart(results["certainty"], TALL),
+        "week03_looks": looks_chart(results["picture"], results["looks"], TALL),
+        "week03_learning": learning_chart(results["learning"], TALL),
+        "week03_cache": cache_chart(results["cache"], TALL),
+        "week03_careless": careless_chart(results["careless"], TALL),
+        "week03_forest": forest_chart(results["study"], TALL),
+        "week03_seeds": seeds_chart(results["study"], ("response", "self"), TALL),
+        "week03_networks": networks_chart(results["networks"], TALL),
     }
 
 
@@ -166,6 +244,8 @@ def draw_week06(recording: Recording) -> dict[str, Chart]:
 
 DECKS: dict[str, Callable[[Recording], dict[str, Chart]]] = {
     "week01_measure_first": draw_week01,
+    "week02_efficient_architectures": draw_week02,
+    "week03_knowledge_distillation": draw_week03,
     "week04_pruning_and_low_rank": draw_week04,
     "week05_post_training_quantization": draw_week05,
     "week06_quantization_aware_training": draw_week06,

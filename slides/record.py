@@ -35,6 +35,8 @@ from course_lib.registry import look_up
 from course_lib.reproducibility import torch_generator
 from course_lib.runtimes import get_runtime
 from course_lib.runtimes.onnx_runtime import OnnxRuntime
+from slides.record_week02 import measure_week02
+from slides.record_week03 import measure_week03
 from slides.record_week04 import measure_week04
 from slides.record_week05 import measure_week05
 from slides.record_week06 import measure_week06
@@ -121,6 +123,8 @@ def _load_and_run(file: bytes, image: Any) -> Any:
 
 DECKS: dict[str, Callable[[], dict[str, Any]]] = {
     "week01_measure_first": measure_week01,
+    "week02_efficient_architectures": measure_week02,
+    "week03_knowledge_distillation": measure_week03,
     "week04_pruning_and_low_rank": measure_week04,
     "week05_post_training_quantization": measure_week05,
     "week06_quantization_aware_training": measure_week06,

@@ -21,16 +21,24 @@ from course_lib.benchmarking import (
     Ratio,
     ThroughputResult,
 )
-from course_lib.edge import Candidate, EdgeLimits, EdgeWeights
+from course_lib.distillation.trainer import DistillationRecord
+from course_lib.edge import Candidate, EdgeLimits, EdgeWeights, MeasuredNetwork
+from course_lib.edge.memory_plan import MemoryPlan, MemoryStep
+from course_lib.edge.zoo_study import ZooStudy
 from course_lib.errors import DataError
+from course_lib.explore.architecture_studies import CostRace, Gain
 from course_lib.explore.compress import Histogram
+from course_lib.explore.distillation_studies import CertaintyBin, GradientStudy
 from course_lib.explore.estimate import AccuracyEstimate
+from course_lib.explore.networks_beside import NetworkFacts, NetworksBeside
 from course_lib.explore.pruning_studies import RemovalRace
 from course_lib.explore.result import CompressionResult, MeasuredLatency
 from course_lib.explore.setting import CompressionSetting
 from course_lib.lowrank.ranks import Choice
 from course_lib.pipelines.accuracy_comparison import AccuracyComparison, VersionAccuracy
 from course_lib.pipelines.claims import Claim
+from course_lib.pipelines.distillation_records import RunRecord
+from course_lib.pipelines.distillation_result import StudyResult
 from course_lib.pipelines.sparsity_pays import SparseTiming, SparsityStudy
 from course_lib.pruning.gating_speed import GatingPoint, GatingSpeed
 from course_lib.pruning.iterative_state import RoundRecord
@@ -51,9 +59,11 @@ TYPES: dict[str, type] = {
         *(Histogram, Interval, LatencyComparison, LatencyResult, LayerProfile, MachineRecord),
         *(MeasuredLatency, ModelProfile, Ratio, ThroughputResult),
         *(AccuracyComparison, Advice, Claim, VersionAccuracy),
+        *(CostRace, Gain, MeasuredNetwork, MemoryPlan, MemoryStep, ZooStudy),
+        *(CertaintyBin, DistillationRecord, GradientStudy, NetworkFacts, NetworksBeside, RunRecord),
         *(EpochRecord, FisherScore, LayerSensitivity, SensitivityTable),
         *(Choice, GatingPoint, GatingSpeed, LayerResult, LotteryResult, RemovalRace, RoundRecord),
-        *(SparseTiming, SparsityStudy, TicketRecord),
+        *(SparseTiming, SparsityStudy, StudyResult, TicketRecord),
     )
 }
 
