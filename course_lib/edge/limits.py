@@ -212,5 +212,7 @@ def nearness(broken: Sequence[Breach]) -> tuple[float, bool, tuple[float, ...]]:
     Distance goes first. Of those infinitely far off, the ones with a need that is not known come last, and
     between the others the excess over limits of 0 decides, in the order of `RULES`.
     """
-    endless = tuple(breach.excess for breach in broken if breach.distance == math.inf)
-    return distance(broken), math.inf in endless, endless
+    endless = {breach.limit: breach.excess for breach in broken if breach.distance == math.inf}
+    # A limit that is kept counts as 0, or fewer breaches could sort after more.
+    excesses = tuple(endless.get(rule.limit, 0.0) for rule in RULES)
+    return distance(broken), math.inf in endless.values(), excesses

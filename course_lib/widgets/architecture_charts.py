@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.axis import Axis
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from course_lib.benchmarking import format_bytes
 from course_lib.benchmarking.number_text import significant
@@ -33,6 +34,9 @@ KINDS = {
 
 ROOM_FOR_NAMES = 0.5
 """Above and below the intervals, as a part of what they span."""
+
+NAME_HEIGHT = 0.075
+"""Of a name in a column beside a chart, as a part of the chart's height."""
 
 COSTS = {
     "p50_ms": ("latency of one picture in µs", 1e3),
@@ -159,12 +163,18 @@ def families_chart(study: ZooStudy, cost: str = "p50_ms", size: Size = WIDE) -> 
     _points(axes, networks, costs)
     axes.set(xlabel=label, ylabel="accuracy on the test set")
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("{x:g}" if max(costs) < 10 * min(costs) else "")
+    _plain_numbers(axes.xaxis)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     axes.margins(x=0.12)
     said = ", ".join(f"{networks[i].name} {values[i]:.2%} at {significant(costs[i])}" for i in best)
     return Chart(figure, f"Accuracy against {label}; not beaten on both: {said}.")
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """Write plain numbers at 1, 2, 3 and 5 of a logarithmic axis."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
 
 
 def _points(axes: Axes, networks: Sequence[MeasuredNetwork], costs: Sequence[float]) -> None:
@@ -193,18 +203,23 @@ def _points(axes: Axes, networks: Sequence[MeasuredNetwork], costs: Sequence[flo
 def _write_names(
     axes: Axes, networks: Sequence[MeasuredNetwork], points: Sequence[tuple[float, float]]
 ) -> None:
-    """Write each name at its point: the dearest ones to its left, and neighbours above and below by turns."""
-    order = sorted(range(len(points)), key=lambda i: points[i])
+    """Write the names in a column right of the chart, ordered by height, each with a line to its point."""
+    heights = [(axes.transScale + axes.transLimits).transform(point)[1] for point in points]
+    order = sorted(range(len(points)), key=lambda i: heights[i])
+    places: list[float] = []
+    for i in order:
+        places.append(max(heights[i], places[-1] + NAME_HEIGHT if places else 0.0))
     for rank, i in enumerate(order):
-        left = len(points) > 2 and rank >= len(points) - 2
+        highest = 1 - NAME_HEIGHT * (len(order) - 1 - rank)
         axes.annotate(
             networks[i].name.replace("_", " "),
             points[i],
-            (-7 if left else 7, 5 if rank % 2 else -15),
-            textcoords="offset points",
-            ha="right" if left else "left",
+            (1.03, min(places[rank], highest)),
+            textcoords="axes fraction",
+            va="center",
             color=LOOKS[i % len(LOOKS)][0],
             fontsize="small",
+            arrowprops={"arrowstyle": "-", "color": PALE, "linewidth": 1},
         )
 
 
@@ -220,7 +235,6 @@ def pace_chart(study: ZooStudy, size: Size = WIDE) -> Chart:
     for place, point in enumerate(points):
         colour, marker = LOOKS[place % len(LOOKS)]
         axes.plot(*point, marker, color=colour)
-    _write_names(axes, study.networks, points)
     macs = [network.macs / 1e6 for network in study.networks]
     ends = np.array([min(macs), max(macs)])
     pace = 1e3 * base.p50_ms / (base.macs / 1e6)
@@ -229,10 +243,10 @@ def pace_chart(study: ZooStudy, size: Size = WIDE) -> Chart:
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter("{x:g}")
-        spread = macs if axis is axes.xaxis else [1e3 * network.p50_ms for network in study.networks]
-        axis.set_minor_formatter("{x:g}" if max(spread) < 10 * min(spread) else "")
+        _plain_numbers(axis)
     axes.margins(x=0.12)
+    axes.autoscale_view()
+    _write_names(axes, study.networks, points)
     axes.legend(loc="lower right", fontsize="small")
     return Chart(
         figure,

@@ -4,6 +4,7 @@ They need matplotlib, so they are imported by name, as those of ``course_lib.wid
 """
 
 from collections.abc import Mapping, Sequence
+from math import log
 from typing import Protocol
 
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
@@ -141,11 +142,14 @@ def networks_chart(beside: NetworksBeside, size: Size = WIDE) -> Chart:
     """Draw the accuracy of networks against their parameters, the teacher in blue, with their latencies."""
     figure, (axes,) = panels(1, size)
     ordered = sorted(beside.facts.items(), key=lambda item: item[1].params)
-    for place, (name, facts) in enumerate(ordered):
+    for name, facts in ordered:
         colour = BLUE if name == beside.teacher else ORANGE
         axes.plot(facts.params, facts.accuracy, "o", color=colour, markersize=11)
-        # Neighbours have their names on different sides, so that these stay apart.
-        side, above = ((0, -34), "top") if place % 2 else ((0, 12), "bottom")
+        # The higher one of two neighbours has its name above it, the other below, so that these stay apart.
+        others = [each for _, each in ordered if each is not facts]
+        neighbour = min(others, key=lambda each: abs(log(each.params / facts.params)), default=facts)
+        lower = facts.accuracy < neighbour.accuracy
+        side, above = ((0, -12), "top") if lower else ((0, 12), "bottom")
         words = f"{name}\n{significant(beside.race.results[name].p50_ms)} ms"
         axes.annotate(
             words, (facts.params, facts.accuracy), side,

@@ -125,6 +125,12 @@ def test_a_lower_need_is_never_further_off(networks, asked) -> None:
     assert nearness(breaches(lower, unpowered)) <= nearness(breaches(one, unpowered))
 
 
+def test_fewer_limits_of_0_broken_is_nearer() -> None:
+    nothing = DeviceLimits(memory_bytes=0, storage_bytes=0)
+    light = replace(SMALL, peak_activation_bytes=0)
+    assert nearness(breaches(light, nothing)) < nearness(breaches(SMALL, nothing))
+
+
 def test_an_impossible_budget_names_the_limit_and_the_nearest() -> None:
     assert impossible(ALL, DeviceLimits(memory_bytes=10_000)) == (
         "No network fits: not one keeps the limit on activation memory, and the nearest, small, needs "

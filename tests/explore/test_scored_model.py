@@ -89,7 +89,7 @@ def test_what_cannot_be_softened_is_refused(output: list[float], sentence: str, 
 
 def test_an_unknown_name_lists_the_zoo(small_data: Dataset) -> None:
     with pytest.raises(
-        UnknownNameError, match="no trained model called 'resnet50'; the known ones are depth"
+        UnknownNameError, match="no trained model called 'resnet50'; the known ones are compact, depth"
     ):
         score_model("resnet50", small_data)
 
