@@ -48,7 +48,18 @@ def edit_sizes(
             # Steps may share a constant, so each gets one of its own.
             name = f"{step.output[0]}.{step.op_type.lower()}.{place}"
             graph.initializer.append(numpy_helper.from_array(numbers, name))
-            step.input[place] = name
+            if place == len(step.input):
+                _tell_parts(step, name)
+            else:
+                step.input[place] = name
+
+
+def _tell_parts(step: onnx.NodeProto, sizes: str) -> None:
+    """Give a Split into equal parts the sizes that they have from now on."""
+    step.input.append(sizes)
+    equal = [each for each in step.attribute if each.name == "num_outputs"]
+    for each in equal:
+        step.attribute.remove(each)
 
 
 def count_macs(
@@ -111,10 +122,11 @@ def _new_inputs(
             for axis, size in enumerate(old.tolist())
         ]
         return {1: np.array(new, np.int64)} if new != old.tolist() else {}
-    if step.op_type == "Split" and len(step.input) > 1 and step.input[1]:
+    if step.op_type == "Split":
         axis = attribute(step, "axis", 0)
-        sizes = [survivors.shape(labels.label(name))[axis] for name in step.output]
-        return {1: np.array(sizes, np.int64)} if sizes != values[step.input[1]].tolist() else {}
+        parts = [labels.label(name) for name in step.output]
+        sizes = [survivors.shape(part)[axis] for part in parts]
+        return {1: np.array(sizes, np.int64)} if sizes != [part.shape[axis] for part in parts] else {}
     if step.op_type == "Slice":
         return _new_bounds(step, labels, values, survivors)
     if step.op_type in NORMS:
