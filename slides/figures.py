@@ -186,6 +186,7 @@ def draw_week04(recording: Recording) -> dict[str, Chart]:
         "week04_columns": break_even_chart(study_of(results["break_even_64"]), size=TALL),
         "week04_ranks": rank_chart(results["ranks"], results["ranks_macs"], TALL),
         "week04_factors": accuracy_chart(results["factors"], TALL),
+        "week04_best": accuracy_chart(results["best"], TALL),
         "week04_gating": gating_chart(results["gating"], TALL),
     }
 

@@ -6,6 +6,8 @@ pruning keep their state in ``runs``, so that a recording that was stopped goes 
 two threads; all that is timed runs on one.
 """
 
+import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import torch
 from benchmarks.lottery import FOLDER as LOTTERY_FOLDER
 from benchmarks.lottery import experiment
 from course_lib.architectures import load_pretrained
+from course_lib.benchmarking import MachineRecord
 from course_lib.data import load_dataset
 from course_lib.explore.channel_graph import ChannelGraph
 from course_lib.explore.model_source import ZOO_INPUT, onnx_of
@@ -33,7 +36,7 @@ from course_lib.lowrank.factorize import LowRankConfig, factorize
 from course_lib.lowrank.spatial import spatial_choices
 from course_lib.lowrank.svd import svd_choices
 from course_lib.lowrank.tucker import tucker_choices
-from course_lib.pipelines.accuracy_comparison import compare_accuracy
+from course_lib.pipelines.accuracy_comparison import AccuracyComparison, VersionAccuracy, compare_accuracy
 from course_lib.pipelines.sparsity_pays import measure_sparsity_pays
 from course_lib.pruning import Schedule, magnitude_masks
 from course_lib.pruning.channel_pruner import ChannelPruner
@@ -45,14 +48,22 @@ from course_lib.pruning.selection import SelectionConfig
 from course_lib.pruning.sensitivity import channel_sensitivity
 from course_lib.pruning.structure.dependency import DependencyGraph
 from course_lib.pruning.weight_pruner import WeightPruner
+from course_lib.quantization.models.advice import Advice
 from course_lib.training import Augmentation, Examples, TrainingConfig, accuracy
 
 MODEL, TEACHER = "depthwise", "residual"
 FOLDER = Path("runs/week04")
+RECORD = Path(__file__).parent.parent / "benchmarks" / "results" / "pruning.json"
 SPARSITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5)
 FLOOR = 0.95
 """The rounds stop below this part of the dense network's accuracy: a rule of thumb."""
+GOALS = {
+    "macs2x": ("half of the MACs", 0.3),
+    "sparsity80": ("80 % zeros", 0.2),
+    "sparsity90": ("90 % zeros", 0.5),
+}
+"""Case of the benchmark → its name on the slide, and the points that it may lose."""
 EXAMPLE = torch.zeros(1, *ZOO_INPUT)
 TRAINING_THREADS = 2
 
@@ -70,6 +81,7 @@ def measure_week04(quick: bool = False) -> dict[str, Any]:
         **measure_channels(model, test, few),
         **measure_break_even(quick),
         **measure_factors(few),
+        "best": recorded_best(),
         "gating": measure_gating_speed(((32, 14), (64, 28), (256, 28)), runs=10 if quick else 40),
     }
     torch.set_num_threads(TRAINING_THREADS)
@@ -163,6 +175,19 @@ def tuning(epochs: int) -> TrainingConfig:
         averaging=0.98,
         augmentation=Augmentation(max_shift=2),
     )
+
+
+def recorded_best() -> AccuracyComparison:
+    """Return what half an hour of fine-tuning kept, as ``python -m benchmarks pruning`` recorded it."""
+    found = json.loads(RECORD.read_text(encoding="utf-8"))
+    dense = found["dense_accuracy"]
+    versions = {"dense": VersionAccuracy("dense", dense, Advice(False, 0.0, (0.0, 0.0), 0.0), math.inf)}
+    for key, (name, goal) in GOALS.items():
+        drop, interval = found[f"{key}_drop_pt"], tuple(found["drop_intervals_pt"][key])
+        advice = Advice(drop > goal, drop, interval, goal)
+        versions[name] = VersionAccuracy(name, found["accuracies"][key], advice, found["sqnr_db"][key])
+    machine = MachineRecord(**found["machine"])
+    return AccuracyComparison(machine=machine, baseline="dense", images=found["images"], versions=versions)
 
 
 def measure_break_even(quick: bool) -> dict[str, Any]:
