@@ -137,6 +137,7 @@ def accuracy_chart(comparison: AccuracyComparison, size: Size = WIDE) -> Chart:
     axes.set_yticks(range(len(names)), [textwrap.fill(name, 22) for name in names])
     axes.set(xlabel="accuracy", ylim=(len(names) - 0.5, -0.7))
     axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.margins(x=0.1)
     said = ", ".join(f"{name} {comparison[name].accuracy:.1%}" for name in names)
     return Chart(figure, f"Accuracy on {comparison.images:,} images: {said}.")
