@@ -6,6 +6,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 CORE := $(VENV)/.core
 DEV := $(VENV)/.dev
+COMPILERS := $(VENV)/.compilers
 MARP := slides/node_modules/.bin/marp
 DECKS := $(patsubst slides/%.md,slides/build/%,$(wildcard slides/week*.md))
 
@@ -16,7 +17,7 @@ ifeq ($(MOVED),yes)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test test-fast bench zoo experiments notebooks slides
+.PHONY: help lab demo compilers test test-fast bench zoo experiments notebooks slides
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /make \1@/p' Makefile | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -34,6 +35,8 @@ demo: $(CORE) ## show the dashboards with Voilà and warm kernels; DEMO_ARGS="--
 notebooks: $(CORE) ## run every notebook from top to bottom; the executed copies go to runs/notebooks
 	$(PY) -m nbconvert --to notebook --execute --output-dir runs/notebooks \
 	    $(wildcard notebooks/*.ipynb notebooks/dashboards/*.ipynb)
+
+compilers: $(COMPILERS) ## install the compilers of weeks 7 and 8: OpenVINO, LiteRT, ExecuTorch, Core ML and TensorRT for RTX (2 GB)
 
 zoo: $(CORE) ## train the shipped models again; resumes after an interruption; ZOO_ARGS is passed on
 	$(PY) -m course_lib.pipelines.zoo $(ZOO_ARGS)
@@ -54,13 +57,14 @@ endef
 pytest := $(PY) tests/offline.py $(PY) -m pytest
 quick := -m "not slow" -n 2 --dist worksteal
 
-test: $(DEV) ## check style and types, then run all tests with the network off; TEST_ARGS is passed to pytest
+# CI_COMPILERS=1 turns a compiler that is missing into a failure; else its tests are left out.
+test: $(DEV) $(COMPILERS) ## check style and types, then run all tests with the network off; TEST_ARGS is passed to pytest
 	$(PY) -m benchmarks.chromium --install || test "$$CI" != true
 	$(check)
-	$(pytest) $(quick) $(TEST_ARGS)$(if $(TEST_ARGS), || test $$? = 5)
-	$(pytest) -m slow $(TEST_ARGS)$(if $(TEST_ARGS), || test $$? = 5)
+	CI_COMPILERS=1 $(pytest) $(quick) $(TEST_ARGS)$(if $(TEST_ARGS), || test $$? = 5)
+	CI_COMPILERS=1 $(pytest) -m slow $(TEST_ARGS)$(if $(TEST_ARGS), || test $$? = 5)
 
-test-fast: $(DEV) ## the same without the slow tests and the browser: under two minutes
+test-fast: $(DEV) ## the same without the slow tests, the browser and the compilers: under two minutes
 	$(check)
 	$(pytest) $(quick) $(TEST_ARGS)
 
@@ -83,7 +87,7 @@ define install
     again=--force-reinstall; \
 fi; \
 touch $(VENV)/.unfinished && \
-$(PY) -m pip install --disable-pip-version-check $$again -c constraints.txt -e "$(1)" && \
+$(PY) -m pip install --disable-pip-version-check $$again $(1) && \
 rm $(VENV)/.unfinished
 endef
 
@@ -101,12 +105,16 @@ $(CORE): pyproject.toml constraints.txt
 	        "the package python3-venv is missing: install it and call make again." >&2; exit 1; }; } && \
 	    rm $(VENV)/.making; \
 	fi
-	$(call install,.)
+	$(call install,-c constraints.txt -e .)
 	@$(PY) -m $(NO_NEWS) >/dev/null 2>&1 || true
 	@pwd -P > $(VENV)/.place && touch $@
 
 $(DEV): $(CORE)
-	$(call install,.[dev])
+	$(call install,-c constraints.txt -e ".[dev]")
+	@touch $@
+
+$(COMPILERS): $(CORE) compilers.txt
+	$(call install,--no-deps -r compilers.txt)
 	@touch $@
 
 $(MARP): slides/package.json slides/package-lock.json

@@ -22,7 +22,11 @@ FLOOR_OF = {folder: floor for floor, folders in FLOORS.items() for folder in fol
 
 NEEDS_FLOOR = {
     **dict.fromkeys(
-        ("onnxruntime", "openvino", "tensorrt", "executorch", "ai_edge_litert", "coremltools"), 3
+        (
+            *("onnxruntime", "openvino", "tensorrt", "tensorrt_rtx_bindings", "executorch"),
+            *("ai_edge_litert", "litert_torch", "coremltools"),
+        ),
+        3,
     ),
     **dict.fromkeys(("ipywidgets", "anywidget"), 5),
 }

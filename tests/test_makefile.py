@@ -30,7 +30,7 @@ def checkout(tmp_path: Path) -> Path:
         pytest.skip("make is not installed")
     folder = tmp_path / "course"
     folder.mkdir()
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "compilers.txt"):
         shutil.copy(ROOT / name, folder)
     python = tmp_path / "straw-python"
     python.write_text(STRAW_PYTHON)
@@ -93,6 +93,21 @@ def test_all_tests_are_the_quick_ones_and_the_slow_ones(checkout: Path) -> None:
     done, calls = make(checkout, "test", fail_at="-m not slow")
     assert done.returncode != 0
     assert calls[-1].startswith(f"{PYTEST} -m not slow")
+
+
+def test_all_tests_and_learners_get_the_compilers_once(checkout: Path) -> None:
+    make(checkout, "test-fast")
+    _, calls = make(checkout, "test")
+    (install,) = installs(calls)
+    assert install.endswith("pip install --disable-pip-version-check --no-deps -r compilers.txt")
+    assert make(checkout, "compilers")[1] == []
+
+
+def test_a_compiler_that_is_missing_fails_all_tests_and_not_the_quick_ones(checkout: Path) -> None:
+    dry, _ = make(checkout, "-n", "test")
+    assert dry.stdout.count(f"CI_COMPILERS=1 .venv/bin/python {PYTEST}") == 2
+    dry, _ = make(checkout, "-n", "test-fast")
+    assert "CI_COMPILERS" not in dry.stdout
 
 
 def test_tests_of_one_kind_can_be_named(checkout: Path) -> None:

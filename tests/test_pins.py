@@ -50,6 +50,11 @@ CONDA_TEXT = (ROOT / "environment.yml").read_text(encoding="utf-8")
 CONDA = parse_conda(CONDA_TEXT)
 CONSTRAINTS = parse_pins((ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines())
 
+COMPILERS_TEXT = (ROOT / "compilers.txt").read_text(encoding="utf-8").splitlines()
+COMPILER_LINES = [line.split(";")[0] for line in COMPILERS_TEXT if not line.startswith("#")]
+COMPILERS = parse_pins(COMPILER_LINES)
+COMPILER_EXTRAS = ("openvino", "litert", "executorch", "coreml", "tensorrt")
+
 
 def test_conda_environment_has_the_same_pins() -> None:
     expected = {CONDA_NAMES.get(name, name): version for name, version in CORE.items()}
@@ -66,7 +71,26 @@ def test_conda_environment_is_conda_forge_for_cpus() -> None:
 
 @pytest.mark.parametrize("wanted", [CORE, *EXTRAS.values()], ids=["core", *EXTRAS])
 def test_constraints_hold_every_pin(wanted: dict[str, str]) -> None:
-    assert {name: CONSTRAINTS.get(name) for name in wanted} == wanted
+    held = CONSTRAINTS | COMPILERS
+    assert {name: held.get(name) for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("extra", COMPILER_EXTRAS)
+def test_make_compilers_installs_every_extra(extra: str) -> None:
+    assert EXTRAS[extra].items() <= COMPILERS.items()
+
+
+def test_compilers_change_no_package_of_the_course() -> None:
+    assert COMPILERS.keys().isdisjoint(CORE)
+    both = COMPILERS.keys() & CONSTRAINTS.keys()
+    assert {name: COMPILERS[name] for name in both} == {name: CONSTRAINTS[name] for name in both}
+
+
+def test_compilers_are_sorted_and_say_why_they_come_without_dependencies() -> None:
+    names = [normal(line.split("==")[0]) for line in COMPILER_LINES]
+    assert names == sorted(names)
+    (comment,) = [line for line in COMPILERS_TEXT if line.startswith("#")]
+    assert "--no-deps" in comment
 
 
 def test_the_build_tool_is_the_constrained_one() -> None:

@@ -71,6 +71,7 @@ def compare_latency(
     confidence: float = 0.95,
     threads: int = 1,
     seed: int = 0,
+    prepare: Mapping[str, Callable[[], object]] | None = None,
 ) -> LatencyComparison:
     """Time candidates in turns (A B, B A, A B …) and give each one's ratio to the baseline.
 
@@ -91,6 +92,9 @@ def compare_latency(
         Of the ratios' intervals (`ratio_interval`), in (0, 1).
     seed
         Seeds the order within the rounds and the bootstrap of the intervals.
+    prepare
+        Name → callable that is called right before each call of that candidate, outside of the clock: to
+        wait until the threads of the one before sleep, or to fill the caches again.
 
     Raises
     ------
@@ -110,7 +114,8 @@ def compare_latency(
     require_count("runs", runs, 1)
     require_count("items_per_call", items_per_call, 1)
     machine = record_machine(threads, seed)
-    samples_ms = _interleaved_samples(candidates, warmup, runs, np.random.default_rng(seed))
+    generator = np.random.default_rng(seed)
+    samples_ms = _interleaved_samples(candidates, warmup, runs, generator, prepare or {})
     results = {
         name: LatencyResult(
             samples_ms=tuple(samples_ms[name]),
@@ -136,7 +141,11 @@ def _ratio(result: LatencyResult, reference: LatencyResult, confidence: float, s
 
 
 def _interleaved_samples(
-    candidates: Mapping[str, Callable[[], object]], warmup: int, runs: int, generator: np.random.Generator
+    candidates: Mapping[str, Callable[[], object]],
+    warmup: int,
+    runs: int,
+    generator: np.random.Generator,
+    prepare: Mapping[str, Callable[[], object]],
 ) -> dict[str, list[float]]:
     names = list(candidates)
     samples_ms: dict[str, list[float]] = {name: [] for name in names}
@@ -146,5 +155,7 @@ def _interleaved_samples(
             for index in order:
                 name = names[index]
                 with explained_failure(name):
+                    if name in prepare:
+                        prepare[name]()
                     samples_ms[name].append(time_once(candidates[name]))
     return {name: samples[warmup:] for name, samples in samples_ms.items()}

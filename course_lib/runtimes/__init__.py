@@ -14,13 +14,58 @@ def _eager() -> Runtime:
     return EagerRuntime()
 
 
+def _coreml() -> Runtime:
+    from course_lib.runtimes.coreml import CoreMl
+
+    return CoreMl()
+
+
+def _executorch() -> Runtime:
+    from course_lib.runtimes.executorch import ExecuTorch
+
+    return ExecuTorch()
+
+
+def _litert() -> Runtime:
+    from course_lib.runtimes.litert import LiteRt
+
+    return LiteRt()
+
+
 def _onnxruntime() -> Runtime:
     from course_lib.runtimes.onnx_runtime import OnnxRuntime
 
     return OnnxRuntime()
 
 
-RUNTIMES: dict[str, Callable[[], Runtime]] = {"eager": _eager, "onnxruntime": _onnxruntime}
+def _openvino() -> Runtime:
+    from course_lib.runtimes.openvino import OpenVino
+
+    return OpenVino()
+
+
+def _tensorrt() -> Runtime:
+    from course_lib.runtimes.tensorrt import TensorRt
+
+    return TensorRt()
+
+
+def _tensorrt_rtx() -> Runtime:
+    from course_lib.runtimes.tensorrt import TensorRtRtx
+
+    return TensorRtRtx()
+
+
+RUNTIMES: dict[str, Callable[[], Runtime]] = {
+    "coreml": _coreml,
+    "eager": _eager,
+    "executorch": _executorch,
+    "litert": _litert,
+    "onnxruntime": _onnxruntime,
+    "openvino": _openvino,
+    "tensorrt": _tensorrt,
+    "tensorrt_rtx": _tensorrt_rtx,
+}
 """Name → function that makes the runtime with its default options."""
 
 

@@ -20,8 +20,8 @@ KNOWN_ERRORS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"(?:No Op registered for|Fatal error:|Could not find an implementation for) ([\w.:]+)",
-        "{model} uses the operator {0}, which ONNX Runtime does not have for these types and this opset "
-        "on the CPU; replace it in the model and export again with export_onnx.",
+        "{model} uses the operator {0}{node}, which ONNX Runtime does not have for these types and this "
+        "opset on the CPU; replace it in the model and export again with export_onnx.",
     ),
     (
         r"No opset import for domain '([^']*)'",
@@ -41,6 +41,9 @@ KNOWN_ERRORS: tuple[tuple[str, str], ...] = (
 )
 """Pattern in ONNX Runtime's text → our sentence; {0} and {1} are what the pattern's brackets found."""
 
+NODE_NAME = r"In Node, \(\"([^\"]+)\"|node with name '([^']+)'"
+"""Where ONNX Runtime's text names the node, if it has a name."""
+
 
 def explain_load_error(error: Exception, model: str) -> str:
     """Return one sentence for an error while loading.
@@ -51,9 +54,11 @@ def explain_load_error(error: Exception, model: str) -> str:
         What was being loaded, as the beginning of a sentence.
     """
     text = str(error)
+    named = re.search(NODE_NAME, text)
+    node = f" (node {(named[1] or named[2])!r})" if named else ""
     for pattern, sentence in KNOWN_ERRORS:
         if found := re.search(pattern, text, re.DOTALL):
-            return sentence.format(*found.groups(), model=model)
+            return sentence.format(*found.groups(), model=model, node=node)
     return (
         f"{model} cannot be loaded by ONNX Runtime ({core_of(error)}); "
         "check it with onnx.checker.check_model, or export it again with export_onnx."

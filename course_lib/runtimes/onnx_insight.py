@@ -4,21 +4,17 @@ The file says what to compute; while loading, the runtime folds, fuses and excha
 are left is told by the graph that it writes back, and the time of each by its own profiler.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import onnx
 
-from course_lib.errors import SettingError
-from course_lib.runtimes.onnx_runtime import OnnxRuntime, with_shapes
+from course_lib.runtimes.onnx_profile import Event, node_name, profile_runs
+from course_lib.runtimes.onnx_runtime import OnnxRuntime
 from course_lib.runtimes.protocol import Array, ModelSource
-
-WARMUP = 5
 
 
 @dataclass(frozen=True)
@@ -90,29 +86,14 @@ def operator_times(
     ModelError, MissingPackageError
         As `OnnxRuntime.load` and `OnnxModel.run`.
     """
-    if runs < 1:
-        raise SettingError(f"runs is {runs}; pass at least 1, such as 30.")
-    runtime = runtime or OnnxRuntime()
-    options = runtime.session_options(threads)
-    with TemporaryDirectory() as folder:
-        options.enable_profiling = True
-        options.profile_file_prefix = str(Path(folder) / "profile")
-        session = runtime.create_session(source, options)
-        loaded = with_shapes(session, threads)
-        try:
-            for _ in range(WARMUP + runs):
-                loaded.run(batch)
-        finally:
-            path = Path(session.end_profiling())
-        events = json.loads(path.read_text(encoding="utf-8"))
-    kernels: dict[str, list[dict[str, Any]]] = {}
-    for event in events:
-        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
-            kernels.setdefault(event["name"].removesuffix("_kernel_time"), []).append(event)
-    return tuple(_operator_time(name, found[WARMUP:]) for name, found in kernels.items())
+    kernels: dict[str, list[Event]] = {}
+    for run in profile_runs(source, batch, runs=runs, threads=threads, runtime=runtime):
+        for event in run.operators:
+            kernels.setdefault(node_name(event), []).append(event)
+    return tuple(_operator_time(name, found) for name, found in kernels.items())
 
 
-def _operator_time(name: str, events: Sequence[dict[str, Any]]) -> OperatorTime:
+def _operator_time(name: str, events: Sequence[Event]) -> OperatorTime:
     facts = events[0]["args"]
     inputs = [next(iter(each.items())) for each in facts["input_type_shape"]]
     outputs = [next(iter(each.values())) for each in facts["output_type_shape"]]

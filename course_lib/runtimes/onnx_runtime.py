@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: the runtime of the course.
+"""ONNX Runtime: the runtime of the course.
 
 Loading a model ("creating a session") optimizes its graph and lays the weights out for this CPU. That takes
 milliseconds; running then only computes. How far the optimization goes is a choice:
@@ -10,22 +10,28 @@ extended   further fusions that only this runtime's operators can express
 all        the above, and a blocked memory layout for convolutions (NCHWc), where most of the gain is
 =========  ==========================================================================================
 
-Left out: other execution providers, I/O binding, profiling.
+Beside this file: I/O binding (`io_binding`), the profiler's timeline (`timeline`), measured memory
+(`session_memory`) and operators of your own (`custom_operators`).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-import numpy as np
-
-from course_lib.errors import MissingPackageError, ModelError
+from course_lib.errors import ExportError, MissingPackageError, ModelError, SettingError
 from course_lib.registry import look_up
+from course_lib.reproducibility import write_atomically
+from course_lib.runtimes.compilation import PRECISIONS, ModelToCompile, Precision, refuse_precision
 from course_lib.runtimes.onnx_errors import core_of, explain_load_error
-from course_lib.runtimes.protocol import Array, ModelSource, check_threads
+from course_lib.runtimes.onnx_model import OnnxModel, with_shapes
+from course_lib.runtimes.onnx_providers import CPU, check_providers, check_started
+from course_lib.runtimes.protocol import ModelSource, check_threads
+
+__all__ = ["LEVELS", "ExecutionMode", "OnnxModel", "OnnxRuntime", "Optimization", "with_shapes"]
 
 Optimization = Literal["off", "basic", "extended", "all"]
+ExecutionMode = Literal["sequential", "parallel"]
 
 LEVELS = {
     "off": "ORT_DISABLE_ALL",
@@ -33,71 +39,13 @@ LEVELS = {
     "extended": "ORT_ENABLE_EXTENDED",
     "all": "ORT_ENABLE_ALL",
 }
-DTYPES = {
-    "tensor(float)": "float32",
-    "tensor(double)": "float64",
-    "tensor(float16)": "float16",
-    "tensor(int8)": "int8",
-    "tensor(uint8)": "uint8",
-    "tensor(int32)": "int32",
-    "tensor(int64)": "int64",
-    "tensor(bool)": "bool",
-}
+EXECUTION_MODES = {"sequential": "ORT_SEQUENTIAL", "parallel": "ORT_PARALLEL"}
 FATAL_ONLY = 4  # every error also arrives as an exception, so the log has nothing to add
 
 
 @dataclass(frozen=True)
-class OnnxModel:
-    """An ONNX Runtime session with the shapes and types that it declares."""
-
-    session: Any = field(repr=False)
-    threads: int
-    input_names: tuple[str, ...]
-    output_names: tuple[str, ...]
-    input_shape: tuple[int | None, ...] | None
-    input_dtype: str
-
-    def run(self, batch: Array) -> Array:
-        """Return the output for one batch; see `LoadedModel.run`."""
-        if len(self.input_names) != 1 or len(self.output_names) != 1:
-            raise ModelError(
-                "run is for models with one input and one output, and this one has the inputs "
-                f"{self.input_names} and the outputs {self.output_names}; call session.run for it."
-            )
-        if not isinstance(batch, np.ndarray):
-            raise ModelError(f"run takes a NumPy array, not {type(batch).__name__}; pass np.asarray(batch).")
-        try:
-            output: Array = self.session.run(self.output_names, {self.input_names[0]: batch})[0]
-        except Exception as error:  # ONNX Runtime's errors have no base class of their own
-            raise ModelError(self._why(batch, error)) from error
-        return output
-
-    def _why(self, batch: Array, error: Exception) -> str:
-        """Explain a failed run; looking into it only now keeps the check out of every measured call."""
-        if batch.dtype != self.input_dtype:
-            return (
-                f"The model takes {self.input_dtype} and the batch is {batch.dtype}; "
-                f'pass batch.astype("{self.input_dtype}").'
-            )
-        wanted = self.input_shape
-        if wanted is not None and (
-            batch.ndim != len(wanted)
-            or any(w not in (None, b) for w, b in zip(wanted, batch.shape, strict=True))
-        ):
-            free = ", ".join("any" if axis is None else str(axis) for axis in wanted)
-            return (
-                f"The model takes input of shape ({free}) and the batch has shape {batch.shape}; "
-                "prepare the data as for training, with one axis for the batch first."
-            )
-        return (
-            f"The model fails on a batch of shape {batch.shape} ({core_of(error)}); "
-            "try the batch size that it was exported with, or export it with dynamic_batch=True."
-        )
-
-
-@dataclass(frozen=True)
 class OnnxRuntime:
-    """Loads ONNX files on the CPU.
+    """Loads ONNX files, and writes them: as a compiler its compiled form is the ONNX file itself.
 
     Parameters
     ----------
@@ -110,61 +58,144 @@ class OnnxRuntime:
         Whether integer kernels on x64 avoid sums of 16 bits, which saturate on CPUs with AVX2 but without
         VNNI (its ``session.x64quantprecision``). Weights then become unsigned, and kernels slower, on CPUs
         with VNNI as well, which never saturate and need no such care.
+    stop_spinning
+        Whether threads that spin fall asleep at the end of a run (``session.force_spinning_stop``).
+        Otherwise they go on for some ten milliseconds, which the next run finds them awake in, and which
+        everything else on the machine has a core less for.
+    arena
+        Whether activations come from a pool that the session keeps between runs, or from the system anew.
+    arena_shrinkage
+        Whether the pool gives back after every run what it does not use, all but the first piece that it
+        ever took: less memory held, slower runs.
+    memory_pattern
+        Whether the places of all activations are planned from the first run of each input shape and then
+        taken in one piece. It has no effect with "parallel".
+    execution_mode
+        "sequential" runs one operator after the other, each divided among all threads; "parallel" runs
+        branches of the graph at the same time, each operator on one thread of its own.
+    execution_providers
+        Who computes, in order of preference; see `onnx_providers`.
+    operator_libraries
+        Paths of shared libraries with further operators; see `custom_operators`.
     """
 
     optimization: Optimization = "all"
     allow_spinning: bool = True
     precise_int8: bool = False
+    stop_spinning: bool = False
+    arena: bool = True
+    arena_shrinkage: bool = False
+    memory_pattern: bool = True
+    execution_mode: ExecutionMode = "sequential"
+    execution_providers: tuple[str, ...] = (CPU,)
+    operator_libraries: tuple[str, ...] = ()
     name: str = "onnxruntime"
+    suffix: ClassVar[str] = ".onnx"
+    precisions: ClassVar[tuple[Precision, ...]] = PRECISIONS
 
     def why_unavailable(self) -> str | None:
         """Return None, or one sentence if the package is missing."""
         return None if find_spec("onnxruntime") else str(_missing())
 
+    def why_not_run(self) -> str | None:
+        """Return None where ONNX Runtime is installed: its files run on every machine."""
+        return self.why_unavailable()
+
+    def version(self) -> str:
+        """Return the version of the installed package."""
+        if self.why_unavailable():
+            raise _missing()
+        import onnxruntime
+
+        version: str = onnxruntime.__version__
+        return version
+
+    def compile(self, model: ModelToCompile, path: Path, precision: Precision = "fp32") -> Path:
+        """Write the model's ONNX file of a precision, once a session has taken it; see `Compiler.compile`.
+
+        Graph optimization happens while loading, for the machine that loads.
+        """
+        refuse_precision(self, precision)
+        options = self.session_options()
+        content = model.onnx(precision, "onnxruntime")
+        self.create_session(content, options)
+
+        def write(temporary: Path) -> None:
+            temporary.write_bytes(content)
+
+        try:
+            write_atomically(path, write)
+        except OSError as error:
+            raise ExportError(
+                f"{path} could not be written ({error.strerror}) and is unchanged; "
+                "free some space or choose another path."
+            ) from error
+        return path
+
     def load(self, source: ModelSource, *, threads: int = 1) -> OnnxModel:
         """Create a session from an ONNX file or its content; see `Runtime.load`."""
-        return with_shapes(self.create_session(source, self.session_options(threads)), threads)
+        session = self.create_session(source, self.session_options(threads))
+        return with_shapes(session, threads, self.run_options())
 
     def session_options(self, threads: int = 1) -> Any:
         """Return the options of this runtime as an ``onnxruntime.SessionOptions``."""
         check_threads(threads)
         level = look_up(LEVELS, "optimization level", self.optimization)
+        mode = look_up(EXECUTION_MODES, "execution mode", self.execution_mode)
+        if self.arena_shrinkage and not self.arena:
+            raise SettingError(
+                "arena_shrinkage gives back what the arena keeps, and with arena=False there is none; "
+                "leave one of the two out."
+            )
         if self.why_unavailable():
             raise _missing()
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
+        parallel = self.execution_mode == "parallel"
+        options.intra_op_num_threads = 1 if parallel else threads
+        options.inter_op_num_threads = threads if parallel else 1
         options.log_severity_level = FATAL_ONLY
         options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
+        options.execution_mode = getattr(onnxruntime.ExecutionMode, mode)
+        options.enable_cpu_mem_arena = self.arena
+        options.enable_mem_pattern = self.memory_pattern and not parallel
         options.add_session_config_entry("session.intra_op.allow_spinning", str(int(self.allow_spinning)))
+        options.add_session_config_entry("session.inter_op.allow_spinning", str(int(self.allow_spinning)))
+        options.add_session_config_entry("session.force_spinning_stop", str(int(self.stop_spinning)))
         options.add_session_config_entry("session.x64quantprecision", str(int(self.precise_int8)))
+        for library in self.operator_libraries:
+            try:
+                options.register_custom_ops_library(library)
+            except Exception as error:  # ONNX Runtime's errors have no base class of their own
+                raise SettingError(
+                    f"{library} is no library of operators for ONNX Runtime ({core_of(error)}); "
+                    "pass the path of a shared library that was built for it."
+                ) from error
+        return options
+
+    def run_options(self) -> Any:
+        """Return what goes along with every run, or None for the runtime's own."""
+        if not self.arena_shrinkage:
+            return None
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         return options
 
     def create_session(self, source: ModelSource, options: Any) -> Any:
         """Return an ``onnxruntime.InferenceSession`` of an ONNX file or its content."""
         content, label = _content(source)
+        check_providers(self.execution_providers)
         import onnxruntime
 
         try:
-            return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(content, options, providers=list(self.execution_providers))
         except Exception as error:  # ONNX Runtime's errors have no base class of their own
             raise ModelError(explain_load_error(error, label)) from error
-
-
-def with_shapes(session: Any, threads: int) -> OnnxModel:
-    """Return a session as a model, with the shapes and types that it declares."""
-    inputs = session.get_inputs()
-    shape = tuple(axis if isinstance(axis, int) else None for axis in inputs[0].shape)
-    return OnnxModel(
-        session=session,
-        threads=threads,
-        input_names=tuple(value.name for value in inputs),
-        output_names=tuple(value.name for value in session.get_outputs()),
-        input_shape=shape or None,  # () stands for "no shape declared"
-        input_dtype=DTYPES.get(inputs[0].type, inputs[0].type),
-    )
+        check_started(session, self.execution_providers)
+        return session
 
 
 def _content(source: ModelSource) -> tuple[str | bytes, str]:

@@ -1,4 +1,5 @@
 import json
+import time
 from typing import Any
 
 import numpy as np
@@ -121,3 +122,13 @@ def test_what_cannot_be_compared_is_told_in_one_sentence(clock: Any) -> None:
         compare_latency({"a": int, "b": lambda: 1 / 0}, baseline="a")
     with pytest.raises(MeasurementError, match=r"put more work into one call"):
         compare_latency({"a": clock.spend_ms(0), "b": clock.spend_ms(1)}, baseline="a")
+
+
+def test_what_prepares_a_candidate_is_called_right_before_it_and_not_timed():
+    calls = []
+    prepare = {"a": lambda: (calls.append("ready"), time.sleep(0.02))}
+    candidates = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
+    comparison = compare_latency(candidates, baseline="b", warmup=1, runs=4, prepare=prepare)
+    assert calls.count("ready") == calls.count("a") == 5
+    assert all(calls[index + 1] == "a" for index, name in enumerate(calls) if name == "ready")
+    assert max(comparison.results["a"].samples_ms) < 20

@@ -8,10 +8,16 @@ from torch import nn
 
 from course_lib.errors import UnknownNameError
 from course_lib.runtimes import RUNTIMES, LoadedModel, Runtime, get_runtime, list_runtimes
+from tests.runtimes.optional import needs
+
+TAKE_MODELS = ["eager", "onnxruntime", "openvino"]
+"""The runtimes that load a module or an ONNX file; the others load only what they have compiled."""
 
 
-@pytest.fixture(params=sorted(RUNTIMES))
+@pytest.fixture(params=TAKE_MODELS)
 def name(request):
+    if request.param == "openvino":
+        needs("openvino")
     return request.param
 
 
@@ -61,16 +67,27 @@ def test_unknown_runtime_lists_the_known():
     with pytest.raises(UnknownNameError) as caught:
         get_runtime("onnx-runtime")
     assert str(caught.value) == (
-        "There is no runtime called 'onnx-runtime'; the known ones are eager, onnxruntime. "
+        f"There is no runtime called 'onnx-runtime'; the known ones are {', '.join(sorted(RUNTIMES))}. "
         "Did you mean 'onnxruntime'?"
     )
 
 
 def test_list():
-    assert list_runtimes() == ["eager", "onnxruntime"]
+    assert list_runtimes() == sorted(RUNTIMES)
+    assert set(TAKE_MODELS) < set(RUNTIMES)
+
+
+@pytest.mark.parametrize("name", sorted(RUNTIMES))
+def test_every_runtime_is_listed_whether_or_not_it_is_installed(name):
+    runtime = get_runtime(name)
+    assert isinstance(runtime, Runtime)
+    assert runtime.name == name
+    missing = runtime.why_unavailable()
+    assert missing is None or missing.count("install it with: ") == 1
 
 
 def test_importing_the_package_loads_no_runtime():
-    code = "import sys, course_lib.runtimes; print(*{'torch', 'onnxruntime', 'onnx'} & sys.modules.keys())"
+    heavy = {"torch", "onnxruntime", "onnx", "openvino", "tensorrt_rtx_bindings"}
+    code = f"import sys, course_lib.runtimes; print(*{heavy} & sys.modules.keys())"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert loaded.strip() == ""

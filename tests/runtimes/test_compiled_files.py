@@ -1,0 +1,55 @@
+import errno
+
+import pytest
+
+from course_lib.errors import ExportError
+from course_lib.runtimes.compiled_files import not_written, write_whole, write_whole_folder
+
+
+def make(text):
+    def write(folder):
+        folder.mkdir()
+        (folder / "part").write_text(text)
+
+    return write
+
+
+def test_file(tmp_path):
+    assert write_whole(b"new", tmp_path / "sub" / "model").read_bytes() == b"new"
+
+
+def test_folder_replaces_a_folder(tmp_path):
+    path = tmp_path / "model.mlpackage"
+    for text in ("old", "new"):
+        assert write_whole_folder(make(text), path) == path
+        assert (path / "part").read_text() == text
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_leaves_the_old_folder(tmp_path):
+    path = write_whole_folder(make("old"), tmp_path / "model.mlpackage")
+
+    def full(folder):
+        folder.mkdir()
+        (folder / "part").write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(ExportError) as caught:
+        write_whole_folder(full, path)
+    assert str(caught.value) == (
+        f"{path} could not be written (No space left on device) and is unchanged; "
+        "free some space or pass another path."
+    )
+    assert (path / "part").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    for write in (lambda path: write_whole(b"", path), lambda path: write_whole_folder(make("new"), path)):
+        with pytest.raises(ExportError, match=r"could not be written \(.+\) and is unchanged"):
+            write(tmp_path / "file" / "model")
+
+
+def test_an_error_without_a_text_of_the_system(tmp_path):
+    assert "(only this)" in str(not_written(tmp_path, OSError("only this")))

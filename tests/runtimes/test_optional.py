@@ -1,0 +1,27 @@
+import pytest
+
+from tests.runtimes.optional import NOT_EVERYWHERE, REQUIRED, needs
+
+
+def test_what_is_installed_is_tested(monkeypatch):
+    monkeypatch.setenv(REQUIRED, "1")
+    needs("numpy")
+
+
+def test_what_is_missing_is_left_out(monkeypatch):
+    monkeypatch.delenv(REQUIRED, raising=False)
+    with pytest.raises(pytest.skip.Exception, match="is not installed; install it with: make"):
+        needs("no_such_package")
+
+
+def test_what_is_not_offered_for_this_machine_is_left_out(monkeypatch):
+    monkeypatch.setenv(REQUIRED, "1")
+    monkeypatch.setitem(NOT_EVERYWHERE, "no_such_package", False)
+    with pytest.raises(pytest.skip.Exception, match="no_such_package is not installed"):
+        needs("no_such_package")
+
+
+def test_what_is_missing_is_a_failure_where_it_must_be_there(monkeypatch):
+    monkeypatch.setenv(REQUIRED, "1")
+    with pytest.raises(pytest.fail.Exception, match="no_such_package is not installed"):
+        needs("no_such_package")
