@@ -2,9 +2,10 @@
 
 In Chromium against Voilà, on the depthwise model: key presses on the calibration explorer's sliders, clicks
 on the bits of the sensitivity explorer's layers, key presses on the compression explorer's channel slider, on
-the temperature explorer's (of residual and tiny), on the block explorer's and on the budget lines of the
-architecture map, timed in the page from the event to the first change that it causes. For channels and blocks
-it is also timed until the latency is measured and shown.
+the temperature explorer's (of residual and tiny), on the block explorer's, on the budget lines of the
+architecture map and on the fusion explorer's level, and clicks on the backend board's headings, timed in the
+page from the event to the first change that it causes. For channels, blocks and levels it is also timed until
+the latency is measured and shown.
 (`benchmarks.slider` does this for sparsity and bits.)
 """
 
@@ -20,6 +21,7 @@ from tqdm import tqdm
 
 from benchmarks.cli import Target, run
 from benchmarks.pages import EXPLORER, WAIT_MS, Server, browser, voila_server, wait_until_exact
+from course_lib.widgets import BackendBoard
 
 WATCH = """(event) => {
   const root = document.querySelector('.ce');
@@ -130,17 +132,53 @@ def move_lines(page: Page) -> Iterator[None]:
                     yield
 
 
+def move_levels(page: Page) -> Iterator[None]:
+    """Raise the optimization level of one model after the other, and lower it again."""
+    slider = page.get_by_role("slider", name="Optimization level")
+    models = page.get_by_label("Model", exact=True)
+    for name in models.locator("option").all_inner_texts():
+        slider.press("Home")
+        wait_until_exact(page)
+        # What is prepared for a model once is not what is timed here.
+        models.select_option(name)
+        wait_until_exact(page)
+        for key in ("ArrowRight", "ArrowLeft"):
+            for _ in range(int(slider.get_attribute("max") or 0)):
+                slider.press(key)
+                yield
+
+
+def sort_rows(page: Page) -> Iterator[None]:
+    """Sort the backend board by one figure after the other, both ways, and open the first row's details."""
+    while True:
+        for heading in ("p50", "Ratio", "Size", "Worst", "Same"):
+            for _ in range(2):
+                page.get_by_role("columnheader", name=heading).get_by_role("button").click()
+                yield
+            page.locator(".bb-open").first.click()
+            wait_until_exact(page)
+
+
+def fill_engine_cache() -> None:
+    """Build what the backend board shows, which may take minutes and is not what is timed here."""
+    board = BackendBoard()
+    board.wait(1800)
+    board.close()
+
+
 @dataclass(frozen=True)
 class Explorer:
     """A page, the event that its controls send, and a way to change a setting again and again.
 
-    ``timed`` says whether the time until the latency is measured is of interest as well.
+    ``timed`` says whether the time until the latency is measured is of interest as well; ``prepare`` is
+    called before the page is opened.
     """
 
     path: str
     event: str
     changes: Callable[[Page], Iterator[None]]
     timed: bool = False
+    prepare: Callable[[], None] = lambda: None
 
 
 EXPLORERS = {
@@ -150,6 +188,8 @@ EXPLORERS = {
     "temperature": Explorer("voila/render/temperature_explorer.ipynb", "input", warm_and_cool),
     "blocks": Explorer("voila/render/block_explorer.ipynb", "input", change_shapes, timed=True),
     "map": Explorer("voila/render/architecture_map.ipynb", "keydown", move_lines),
+    "fusion": Explorer("voila/render/fusion_explorer.ipynb", "input", move_levels, timed=True),
+    "board": Explorer("voila/render/backend_board.ipynb", "click", sort_rows, prepare=fill_engine_cache),
 }
 
 
@@ -174,6 +214,7 @@ def measure(quick: bool) -> dict[str, Any]:
 def _time_changes(
     chromium: Browser, server: Server, explorer: Explorer, moves: int
 ) -> tuple[list[float], list[float], int]:
+    explorer.prepare()
     page = chromium.new_page()
     page.goto(server.url + explorer.path)
     page.wait_for_selector(EXPLORER, timeout=WAIT_MS)

@@ -16,10 +16,10 @@ import numpy as np
 
 from course_lib.architectures.blocks.catalogue import BLOCKS, BlockShape
 from course_lib.benchmarking.compare import compare_latency
-from course_lib.errors import CourseError
 from course_lib.explore.block_onnx import OUTPUT, block_onnx
 from course_lib.explore.block_result import BlockLatency, KernelTime
 from course_lib.explore.block_trace import BlockTrace, TraceStep, trace_block
+from course_lib.explore.cancelling import Cancelled
 from course_lib.reproducibility import seeded_torch
 from course_lib.runtimes.onnx_insight import OperatorTime, operator_times
 from course_lib.runtimes.onnx_runtime import OnnxRuntime
@@ -30,10 +30,6 @@ PROFILED_SECONDS = 0.05
 MIN_PROFILED, MAX_PROFILED = 5, 40
 BYTES = 4
 """Of a number in float32."""
-
-
-class Cancelled(CourseError):
-    """The measurement was given up, because somebody asked for it."""
 
 
 def measure_block(
@@ -69,7 +65,7 @@ def measure_block(
     def call(key: str) -> Callable[[], object]:
         def run() -> object:
             if cancelled():
-                raise Cancelled("The measurement was given up for a newer one; ask for it again.")
+                raise Cancelled
             return sessions[key].run(x)
 
         return run

@@ -8,7 +8,6 @@ Worked example: a separable block from 8 to 16 channels on 10×10 pixels has 20,
 convolution 115,200: 0.174 times as many. What of that arrives as time is measured.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -18,14 +17,12 @@ from course_lib.architectures.blocks.layers import output_side, round_channels
 from course_lib.architectures.blocks.micro_factorized import adaptive_groups
 from course_lib.benchmarking.machine import record_machine
 from course_lib.explore.block_choice import obeyed, standard_of
-from course_lib.explore.block_latency import Cancelled, measure_block
+from course_lib.explore.block_latency import measure_block
 from course_lib.explore.block_picture import draw_block
 from course_lib.explore.block_result import BlockLatency, BlockPicture, BlockResult, BlockSetting
 from course_lib.explore.block_trace import trace_block
+from course_lib.explore.cancelling import Cancelled, cancelled_meanwhile
 from course_lib.explore.latex import Formula, compute, read_formula
-
-PAUSE_S = 0.05
-"""Between the first result and the measurement, which would take a core from what draws the result."""
 
 Measure = Callable[[str, BlockShape, BlockShape, Callable[[], bool]], BlockLatency]
 
@@ -74,7 +71,7 @@ class BlockEngine:
         result = cost_block(setting)
         known = self._measured.get(result.setting)
         yield replace(result, latency=known)
-        if known or _cancelled_meanwhile(cancelled):
+        if known or cancelled_meanwhile(cancelled):
             return
         try:
             latency = self._measure(setting.block, result.setting.shape, result.standard, cancelled)
@@ -87,16 +84,6 @@ class BlockEngine:
         """Return the last result of the stream, with the latency."""
         *_, last = self.stream(setting)
         return last
-
-
-def _cancelled_meanwhile(cancelled: Callable[[], bool]) -> bool:
-    """Wait for the page to draw the formulas, and return whether the slider moved on in the meantime."""
-    give_up = time.monotonic() + PAUSE_S
-    while time.monotonic() < give_up:
-        if cancelled():
-            return True
-        time.sleep(PAUSE_S / 10)
-    return cancelled()
 
 
 def cost_block(setting: BlockSetting) -> BlockResult:

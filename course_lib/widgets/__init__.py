@@ -7,6 +7,7 @@ from course_lib.widgets.architecture_map import ArchitectureMap
 from course_lib.widgets.block_explorer import BlockExplorer
 from course_lib.widgets.calibration_explorer import CalibrationExplorer
 from course_lib.widgets.compression_explorer import CompressionExplorer
+from course_lib.widgets.fusion_explorer import FusionExplorer
 from course_lib.widgets.prediction import Prediction
 from course_lib.widgets.pruning_microscope import PruningMicroscope
 from course_lib.widgets.quantizer_explorer import QuantizerExplorer
@@ -19,6 +20,7 @@ __all__ = [
     "BlockExplorer",
     "CalibrationExplorer",
     "CompressionExplorer",
+    "FusionExplorer",
     "Prediction",
     "PruningMicroscope",
     "QuantizerExplorer",

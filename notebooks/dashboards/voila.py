@@ -4,7 +4,7 @@ from traitlets.config import get_config
 
 c = get_config()
 
-# A viewer takes a kernel that has already run the notebook. One waits for each of the seven dashboards: a kernel
+# A viewer takes a kernel that has already run the notebook. One waits for each of the eight dashboards: a kernel
 # takes about 250 MB, server and pool together 2 GB. Where memory is short, name dashboards that may start cold in
 # `c.VoilaKernelManager.preheat_denylist`. A link must not carry `?template=` or `?theme=`: it would bypass the pool
 # and start a cold kernel.

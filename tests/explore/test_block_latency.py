@@ -5,9 +5,10 @@ import pytest
 
 from course_lib.architectures.blocks.catalogue import BLOCKS, BlockShape
 from course_lib.explore.block_choice import standard_of
-from course_lib.explore.block_latency import Cancelled, kernel_times, measure_block
+from course_lib.explore.block_latency import kernel_times, measure_block
 from course_lib.explore.block_onnx import block_onnx
 from course_lib.explore.block_trace import trace_block
+from course_lib.explore.cancelling import Cancelled
 from course_lib.runtimes.onnx_insight import OperatorTime, operator_times
 
 SHAPE = BlockShape(16, 32, resolution=14)

@@ -11,9 +11,9 @@ from course_lib.architectures.blocks.catalogue import BLOCKS, BlockShape
 from course_lib.benchmarking.macs import profile_layers
 from course_lib.errors import SettingError, UnknownNameError
 from course_lib.explore.block_choice import STOPS
-from course_lib.explore.block_latency import Cancelled
 from course_lib.explore.block_result import BlockLatency, BlockSetting, KernelTime
 from course_lib.explore.blocks import BlockEngine, cost_block
+from course_lib.explore.cancelling import Cancelled
 from tests.explore.known_block import latency
 
 SETTING = BlockSetting("separable", BlockShape(8, 16, resolution=10))
