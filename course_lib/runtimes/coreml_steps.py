@@ -69,6 +69,14 @@ def _split(a: Arguments) -> tuple[torch.Tensor, ...]:
     return torch.chunk(a["x"], a["num_splits"], a["axis"])
 
 
+def _concat(a: Arguments) -> torch.Tensor:
+    if not a.get("interleave"):
+        return torch.cat(a["values"], a["axis"])
+    axis = a["axis"] % a["values"][0].ndim
+    # What coremltools makes of a channel shuffle: the first of each, the second of each, …
+    return torch.stack(a["values"], axis + 1).flatten(axis, axis + 1)
+
+
 def _expand_dims(a: Arguments) -> torch.Tensor:
     x: torch.Tensor = a["x"]
     for axis in sorted(a["axes"]):
@@ -89,7 +97,7 @@ STEPS: dict[str, Step] = {
     "avg_pool": _avg_pool,
     "cast": lambda a: a["x"].to(DTYPES[a["dtype"]]),
     "clip": lambda a: torch.clamp(a["x"], a["alpha"], a["beta"]),
-    "concat": lambda a: torch.cat(a["values"], a["axis"]),
+    "concat": _concat,
     "conv": _conv,
     "gelu": lambda a: F.gelu(a["x"], approximate=GELU[a["mode"]]),
     "layer_norm": _layer_norm,

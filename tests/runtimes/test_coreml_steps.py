@@ -37,6 +37,15 @@ def test_pooling_equals_torch(kind, kernel, stride, pad, exclude):
     torch.testing.assert_close(STEPS["avg_pool"](a), expected)
 
 
+def test_interleaved_concat_is_a_channel_shuffle():
+    values = torch.arange(8.0).reshape(1, 8, 1, 1)
+    found = STEPS["concat"]({"values": list(values.chunk(2, 1)), "axis": 1, "interleave": True})
+    assert found.flatten().tolist() == [0, 4, 1, 5, 2, 6, 3, 7]
+    torch.testing.assert_close(found, F.channel_shuffle(values, 2))
+    plain = {"values": list(values.chunk(2, 1)), "axis": 1, "interleave": False}
+    assert STEPS["concat"](plain).flatten().tolist() == list(range(8))
+
+
 def test_hand_worked():
     x = torch.tensor([-4.0, 0.5, 4.0])
     assert STEPS["sigmoid_hard"]({"x": x, "alpha": 0.25, "beta": 0.5}).tolist() == [0.0, 0.625, 1.0]
