@@ -9,8 +9,8 @@ Runtime in fp32 from interleaved rounds. Each cell that failed stands in ``failu
 reason, and ``not_installed`` names the targets whose compiler is missing; their cells count as not built.
 
 Each network is compiled by a process of its own (`course_lib.pipelines.compile`), so a compiler that crashes
-takes nothing else with it. Reports are kept in runs/compilers: the same command goes on after an
-interruption, and starts anew when code or versions have changed.
+takes no other network with it. Reports are kept in runs/compilers: the same command goes on after an
+interruption with the networks that are not finished, and starts anew when code or versions have changed.
 """
 
 import hashlib
@@ -38,7 +38,8 @@ TARGETS = (
 LARGE = ("torchvision:resnet18", "torchvision:mobilenet_v2", "torchvision:efficientnet_b0")
 QUICK_MODELS, QUICK_TARGETS = ("tiny",), ("onnxruntime", "openvino", "tensorrt_rtx_sm89")
 ROUNDS, QUICK_ROUNDS = 200, 20
-TIME_LIMIT_S = 1800
+TIME_LIMIT_S = 900
+"""Of one network, which takes one or two minutes on quiet cores; if one hangs, the others have time left."""
 THREADS = 1
 PACKAGES = (
     *("torch", "onnx", "onnxruntime", "openvino", "litert-torch", "ai-edge-litert", "executorch"),
@@ -46,8 +47,8 @@ PACKAGES = (
 )
 CODE = (
     *("export/*.py", "runtimes/*.py", "architectures/**/*.py", "quantization/**/*.py"),
-    *("pipelines/compile*.py", "pipelines/model_forms.py", "pipelines/quantized_file.py"),
-    "pipelines/untrained.py",
+    *("pipelines/compile*.py", "pipelines/model_forms.py", "pipelines/onnx_source.py"),
+    *("pipelines/quantized_file.py", "pipelines/untrained.py"),
 )
 """What decides how a network is compiled; a change of it makes reports out of date."""
 

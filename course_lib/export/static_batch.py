@@ -31,16 +31,16 @@ def fix_batch(content: bytes, batch: int = 1) -> bytes:
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
         raise SettingError(f"batch must be a whole number of at least 1, not {batch!r}; pass batch=1.")
     model = parse_onnx(content)
-    inputs = _true_inputs(model)
+    inputs = true_inputs(model)
     shapes = {value.name: _fixed_shape(value, batch) for value in inputs}
     if all(shape == _lengths(value) for value, shape in zip(inputs, shapes.values(), strict=True)):
         return content
-    from onnxruntime.tools.onnx_model_utils import fix_output_shapes, make_input_shape_fixed
+    from onnxruntime.tools.onnx_model_utils import make_input_shape_fixed
 
     try:
         for name, shape in shapes.items():
             make_input_shape_fixed(model.graph, name, shape)
-        fix_output_shapes(model)
+        _infer_outputs(model)
     except Exception as error:  # onnx and ONNX Runtime raise errors of several kinds
         raise ExportError(
             f"The model does not work for a batch of {batch} ({first_line(error)}); "
@@ -69,10 +69,21 @@ def parse_onnx(content: bytes) -> ModelProto:
     return model
 
 
-def _true_inputs(model: ModelProto) -> list[ValueInfoProto]:
+def true_inputs(model: ModelProto) -> list[ValueInfoProto]:
     """Return the inputs without the weights, which older files list among them."""
     weights = {tensor.name for tensor in model.graph.initializer}
     return [value for value in model.graph.input if value.name not in weights]
+
+
+def _infer_outputs(model: ModelProto) -> None:
+    """Fix the outputs' shapes as well, unless there is an operator that the onnx package does not know."""
+    from onnxruntime.tools.onnx_model_utils import fix_output_shapes
+
+    try:
+        fix_output_shapes(model)
+    except onnx.checker.ValidationError as error:
+        if "No Op registered for" not in str(error):
+            raise
 
 
 def _lengths(value: ValueInfoProto) -> list[int | None]:

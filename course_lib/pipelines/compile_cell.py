@@ -7,14 +7,14 @@ done once for all targets.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from shutil import rmtree
 
 from course_lib.benchmarking.compare import compare_latency
 from course_lib.benchmarking.size import measure_size
-from course_lib.errors import CourseError, MissingPackageError, SettingError
+from course_lib.errors import CourseError, ExportError, MissingPackageError, ModelError, SettingError
 from course_lib.export.onnx_graph import first_line
 from course_lib.export.parity import compare_outputs
 from course_lib.pipelines.compile_report import BASELINE, CompiledCell
@@ -35,8 +35,6 @@ class CellMaker:
         Where compiled files go, and whether they stay there.
     threads, runs
         Of the latency comparisons.
-    baseline
-        ONNX Runtime in fp32, which is loaded once.
     """
 
     forms: ModelForms
@@ -44,7 +42,6 @@ class CellMaker:
     keep: bool
     threads: int
     runs: int
-    baseline: LoadedModel | None = field(default=None, repr=False)
 
     def make(self, target: str, precision: Precision) -> CompiledCell:
         """Return a cell, whatever happens while it is made."""
@@ -101,13 +98,15 @@ class CellMaker:
         return built, path
 
     def _compare(self, cell: CompiledCell, loaded: LoadedModel) -> CompiledCell:
+        if self.forms.reference is None:
+            return cell
         batch = len(self.forms.model.example_inputs)
         found = run_in_batches(loaded, self.forms.inputs, batch)
         parity = compare_outputs(self.forms.reference, found)
         return replace(cell, max_absolute=parity.max_absolute, argmax_agreement=parity.argmax_agreement)
 
     def _read_back(self, cell: CompiledCell, path: Path) -> CompiledCell:
-        if cell.target != "coreml":
+        if cell.target != "coreml" or self.forms.reference is None:
             return cell
         from course_lib.runtimes.coreml_reference import load_reference
 
@@ -115,21 +114,27 @@ class CellMaker:
         return replace(cell, read_back_absolute=found.max_absolute)
 
     def _time(self, cell: CompiledCell, loaded: LoadedModel) -> CompiledCell:
-        baseline, name = " ".join(BASELINE), f"{cell.target} {cell.precision}"
+        name, original = f"{cell.target} {cell.precision}", self._baseline
+        baseline = " ".join(BASELINE) if original is not None else name
         batch: Array = self.forms.model.example_inputs
-        calls: dict[str, Callable[[], object]] = {baseline: partial(self._baseline().run, batch)}
-        if name != baseline:
-            calls[name] = partial(loaded.run, batch)
+        calls: dict[str, Callable[[], object]] = {name: partial(loaded.run, batch)}
+        if original is not None:
+            calls[baseline] = partial(original.run, batch)
         compared = compare_latency(
             calls, baseline=baseline, runs=self.runs, items_per_call=len(batch), threads=self.threads
         )
-        return replace(cell, p50_ms=compared.results[name].p50_ms, ratio=compared.ratios[name])
+        ratio = compared.ratios[name] if original is not None else None
+        return replace(cell, p50_ms=compared.results[name].p50_ms, ratio=ratio)
 
-    def _baseline(self) -> LoadedModel:
-        if self.baseline is None:
-            content = self.forms.model.onnx("fp32", "onnxruntime")
-            self.baseline = OnnxRuntime().load(content, threads=self.threads)
-        return self.baseline
+    @cached_property
+    def _baseline(self) -> LoadedModel | None:
+        """ONNX Runtime in fp32, loaded once; None where it cannot run the model, as its own cell says."""
+        try:
+            loaded = OnnxRuntime().load(self.forms.model.onnx("fp32", "onnxruntime"), threads=self.threads)
+            loaded.run(self.forms.model.example_inputs)
+        except (ModelError, ExportError):
+            return None
+        return loaded
 
 
 @dataclass

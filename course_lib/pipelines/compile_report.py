@@ -32,12 +32,13 @@ class CompiledCell:
         Of all files that belong to it.
     max_absolute, argmax_agreement
         Worst absolute difference from the original's outputs, and the fraction of equal predictions; None
-        where it does not run here.
+        where it does not run here or the original could not be run.
     read_back_absolute
         The same difference of a file that does not run here, read back and computed by PyTorch (Core ML): it
         proves the conversion and the file, not the target's kernels.
     p50_ms, ratio
-        Median latency of one batch, and its ratio to ONNX Runtime's in fp32 from the same rounds.
+        Median latency of one batch, and its ratio to ONNX Runtime's in fp32 from the same rounds; no ratio
+        where that does not run the model.
     path
         Where the compiled file was kept, if it was.
     """
@@ -106,6 +107,8 @@ class CompileReport(MeasuredResult):
             "difference from the original in float32; the ratio to onnxruntime fp32 is from interleaved "
             "rounds, with its 95 % interval."
         )
+        if any(cell.p50_ms is not None and cell.ratio is None for cell in self.cells):
+            about += " No ratio: onnxruntime fp32 does not run this model."
         if any(cell.read_back_absolute is not None for cell in self.cells):
             about += (
                 " Read back: the written file, computed by PyTorch; that checks the conversion and not the "

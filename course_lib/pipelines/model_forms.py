@@ -6,6 +6,9 @@
 Exporting takes seconds and quantizing too, so each form is made once and kept. int8 is the course's own
 post-training quantization (`quantization.models.ptq`), written by the rules of the target; a file that came
 without its module is quantized by ONNX Runtime (`quantized_file`).
+
+A file that ONNX Runtime cannot run (a newer opset, an operator of somebody else's) may still suit another
+compiler. It has all its forms but int8, and nothing to compare outputs with.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,8 +29,9 @@ from course_lib.errors import DataError, ExportError, ModelError, SettingError, 
 from course_lib.export.half import to_half
 from course_lib.export.onnx_export import build_onnx
 from course_lib.export.qdq import Target, build_qdq
-from course_lib.export.static_batch import fix_batch
+from course_lib.export.static_batch import fix_batch, true_inputs
 from course_lib.pipelines.doctor_findings import pairs_saturate
+from course_lib.pipelines.onnx_source import read_source
 from course_lib.pipelines.quantized_file import quantize_file
 from course_lib.pipelines.untrained import PICTURE, torchvision_names, untrained_torchvision
 from course_lib.quantization.models.config import ActivationScheme, QuantizationConfig, WeightScheme
@@ -35,7 +39,6 @@ from course_lib.quantization.models.ptq import quantize_model
 from course_lib.reproducibility import seeded_torch
 from course_lib.runtimes.compilation import MIN_CALIBRATION, PRECISIONS, ModelToCompile, Precision
 from course_lib.runtimes.eager import EagerRuntime
-from course_lib.runtimes.onnx_content import read_onnx
 from course_lib.runtimes.onnx_runtime import OnnxRuntime
 from course_lib.runtimes.protocol import Array, LoadedModel
 
@@ -57,14 +60,14 @@ class ModelForms:
         (M, …), M a multiple of the batch; none of them was calibrated on.
     reference
         (M, number of outputs): from eager PyTorch, or for an ONNX file from ONNX Runtime without graph
-        optimization.
+        optimization; None if that cannot run the file, which a note says.
     notes
         Sentences about where weights and inputs come from.
     """
 
     model: ModelToCompile
     inputs: Array = field(repr=False)
-    reference: Array = field(repr=False)
+    reference: Array | None = field(repr=False)
     notes: tuple[str, ...] = ()
 
 
@@ -116,7 +119,7 @@ def prepare_forms(
     source
         A network of the course by name (trained where the zoo has it), one of torchvision as
         "torchvision:NAME" (or its name alone where the course has none of this name), an ``nn.Module``, or
-        the path of an ONNX file with one input.
+        the path of an ONNX file with one input and one output.
     batch
         The batch that compiled files will take.
     shape
@@ -131,7 +134,8 @@ def prepare_forms(
     UnknownNameError
         If there is no such model.
     ModelError
-        If a file is missing or is not ONNX, or the model does not take inputs of this shape.
+        If a file is missing, is not ONNX, or has other inputs or outputs than one float32 input and one
+        output, or a module does not take inputs of this shape.
     ExportError
         If a file's shape has free axes besides the batch.
     SettingError, DataError
@@ -191,33 +195,22 @@ def _named(name: str) -> tuple[str, nn.Module, tuple[int, ...], tuple[str, ...]]
 
 
 def _forms_of_file(path: Path, batch: int, calibration: Array | None) -> ModelForms:
-    content = _read(path)
-    fixed = fix_batch(content, batch)
-    original = OnnxRuntime("off").load(fixed)
-    shape = original.input_shape
-    if len(original.input_names) != 1 or shape is None or original.input_dtype != "float32":
-        raise ModelError(
-            f"{path.name} has the inputs {', '.join(original.input_names)}, the first of type "
-            f"{original.input_dtype}, and models with one float32 input are compiled; export such a part."
-        )
-    calibrated, compared, about = _inputs(tuple(int(axis or 0) for axis in shape[1:]), batch, calibration)
+    fixed = fix_batch(read_source(path), batch)
+    (value,) = true_inputs(onnx.load_model_from_string(fixed))
+    shape = tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim)
+    calibrated, compared, about = _inputs(shape[1:], batch, calibration)
     forms = OnnxForms(lambda: fixed, partial(quantize_file, fixed, calibrated, batch))
     model = ModelToCompile(path.stem, compared[:batch], forms, None, calibrated)
-    return ModelForms(model, compared, run_in_batches(original, compared, batch), about)
-
-
-def _read(path: Path) -> bytes:
-    """Return the content of an ONNX file, with weights that lie in a second file."""
-    model = read_onnx(path, "The compile command")
     try:
-        onnx.load_external_data_for_model(model, str(path.parent))
-        content: bytes = model.SerializeToString()
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise ModelError(
-            f"{path.name} keeps its weights in a second file that is missing or too large to take in; put "
-            "that file beside it, or export again with export_onnx."
-        ) from error
-    return content
+        reference = run_in_batches(OnnxRuntime("off").load(fixed), compared, batch)
+    except ModelError as error:
+        reason = str(error)
+        note = (
+            "Outputs could not be compared, and latencies have no ratio, because ONNX Runtime does not run "
+            f"{path.name}: {reason[0].lower()}{reason[1:]}"
+        )
+        return ModelForms(model, compared, None, (note, *about))
+    return ModelForms(model, compared, reference, about)
 
 
 def _inputs(shape: tuple[int, ...], batch: int, given: Array | None) -> tuple[Array, Array, tuple[str, ...]]:

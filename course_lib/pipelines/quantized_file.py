@@ -12,10 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from course_lib.benchmarking.machine import record_machine
-from course_lib.errors import ExportError
+from course_lib.errors import ExportError, ModelError
 from course_lib.export.onnx_graph import first_line
 from course_lib.export.qdq import Target
 from course_lib.pipelines.doctor_findings import pairs_saturate
+from course_lib.runtimes.onnx_runtime import OnnxRuntime
 from course_lib.runtimes.protocol import Array
 
 
@@ -34,11 +35,18 @@ def quantize_file(content: bytes, calibration: Array, batch: int, rules: Target)
     Raises
     ------
     ExportError
-        If ONNX Runtime cannot quantize the file.
+        If ONNX Runtime cannot load or quantize the file.
     """
     import onnx
     from onnxruntime import quantization
 
+    try:
+        OnnxRuntime("off").load(content)
+    except ModelError as error:
+        reason = str(error)
+        raise ExportError(
+            f"ONNX Runtime cannot quantize this file, as it cannot load it: {reason[0].lower()}{reason[1:]}"
+        ) from error
     symmetric = rules == "tensorrt"
     model = onnx.load_model_from_string(content)
     weights = {tensor.name for tensor in model.graph.initializer}

@@ -1,4 +1,9 @@
-"""Why a model does not take a batch, for runtimes that would convert it silently or say so less clearly."""
+"""Why a model does not take a batch, said alike by every runtime.
+
+Most would convert it silently or say so less clearly, and call `check_batch` before each run. ONNX Runtime
+refuses other shapes by itself; `why_not_taken` explains afterwards, which keeps the check out of every
+measured call.
+"""
 
 import numpy as np
 
@@ -21,20 +26,31 @@ def check_batch(batch: Array, dtype: str, shape: tuple[int | None, ...] | None) 
     ModelError
         With one sentence.
     """
+    check_array(batch)
+    reason = why_not_taken(batch, dtype, shape)
+    if reason is not None:
+        raise ModelError(reason)
+
+
+def check_array(batch: Array) -> None:
+    """Refuse a list or anything else that is no NumPy array."""
     if not isinstance(batch, np.ndarray):
         raise ModelError(f"run takes a NumPy array, not {type(batch).__name__}; pass np.asarray(batch).")
+
+
+def why_not_taken(batch: Array, dtype: str, shape: tuple[int | None, ...] | None) -> str | None:
+    """Return one sentence if a model of this type and shape does not take the array; see `check_batch`."""
     if batch.dtype != dtype:
-        raise ModelError(
-            f'The model takes {dtype} and the batch is {batch.dtype}; pass batch.astype("{dtype}").'
-        )
+        return f'The model takes {dtype} and the batch is {batch.dtype}; pass batch.astype("{dtype}").'
     if shape is not None and (
         batch.ndim != len(shape) or any(w not in (None, b) for w, b in zip(shape, batch.shape, strict=True))
     ):
         free = ", ".join("any" if axis is None else str(axis) for axis in shape)
-        raise ModelError(
+        return (
             f"The model takes input of shape ({free}) and the batch has shape {batch.shape}; "
             "prepare the data as for training, with one axis for the batch first."
         )
+    return None
 
 
 def check_single(input_names: tuple[str, ...], output_names: tuple[str, ...]) -> None:

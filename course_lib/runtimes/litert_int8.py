@@ -62,14 +62,18 @@ def quantize_static(content: bytes, calibration: Array, *, float_inputs: bool = 
 
 
 def _apply(content: bytes, recipe: Any, calibration: Array | None) -> bytes:
-    from ai_edge_quantizer import quantizer
+    from ai_edge_quantizer import calibrator, quantizer
+    from ai_edge_quantizer.utils.qsv_utils import min_max_update
 
     worker = quantizer.Quantizer(bytearray(content), recipe.get_quantization_recipe())
     ranges = None
     if calibration is not None:
         batches = batches_of(calibration, _batch_size(content))
         samples = [{INPUT_NAME: batch} for batch in batches]
-        ranges = worker.calibrate({SIGNATURE_NAME: samples}, num_threads=1)
+        # The default is a moving average of extremes, which cuts off the larger ones.
+        watcher = calibrator.Calibrator(bytearray(content), num_threads=1, qsv_update_func=min_max_update)
+        watcher.calibrate({SIGNATURE_NAME: samples}, recipe)
+        ranges = watcher.get_model_qsvs()
     result = worker.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     return bytes(result.quantized_model)
 

@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from course_lib.errors import ModelError
+from course_lib.runtimes.batch_checks import check_array, why_not_taken
 from course_lib.runtimes.onnx_errors import core_of
 from course_lib.runtimes.protocol import Array
 
@@ -39,8 +38,7 @@ class OnnxModel:
     def run(self, batch: Array) -> Array:
         """Return the output for one batch; see `LoadedModel.run`."""
         self.check_one_input_and_output()
-        if not isinstance(batch, np.ndarray):
-            raise ModelError(f"run takes a NumPy array, not {type(batch).__name__}; pass np.asarray(batch).")
+        check_array(batch)
         feeds = {self.input_names[0]: batch}
         try:
             output: Array = self.session.run(self.output_names, feeds, self.run_options)[0]
@@ -58,22 +56,7 @@ class OnnxModel:
 
     def why_failed(self, batch: Array, error: Exception) -> str:
         """Explain a failed run; looking into it only now keeps the check out of every measured call."""
-        if batch.dtype != self.input_dtype:
-            return (
-                f"The model takes {self.input_dtype} and the batch is {batch.dtype}; "
-                f'pass batch.astype("{self.input_dtype}").'
-            )
-        wanted = self.input_shape
-        if wanted is not None and (
-            batch.ndim != len(wanted)
-            or any(w not in (None, b) for w, b in zip(wanted, batch.shape, strict=True))
-        ):
-            free = ", ".join("any" if axis is None else str(axis) for axis in wanted)
-            return (
-                f"The model takes input of shape ({free}) and the batch has shape {batch.shape}; "
-                "prepare the data as for training, with one axis for the batch first."
-            )
-        return (
+        return why_not_taken(batch, self.input_dtype, self.input_shape) or (
             f"The model fails on a batch of shape {batch.shape} ({core_of(error)}); "
             "try the batch size that it was exported with, or export it with dynamic_batch=True."
         )

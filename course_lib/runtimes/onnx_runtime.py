@@ -65,8 +65,8 @@ class OnnxRuntime:
     arena
         Whether activations come from a pool that the session keeps between runs, or from the system anew.
     arena_shrinkage
-        Whether the pool gives back after every run what it does not use, all but the first piece that it
-        ever took: less memory held, slower runs.
+        Whether the pool gives memory back to the system after every run. How much that is, and what it costs
+        in time, has to be measured (`session_memory`).
     memory_pattern
         Whether the places of all activations are planned from the first run of each input shape and then
         taken in one piece. It has no effect with "parallel".

@@ -44,8 +44,8 @@ _LOCK = Lock()
 
 
 DAMAGING = ("0.15.2",)
-"""Versions whose Python operators damage the interpreter's memory: after some hundred calls the process hangs
-or crashes while collecting garbage (seen with Python 3.11 and onnxruntime 1.31)."""
+"""Versions whose Python operators can hang or crash the process after a few calls, sometimes only after some
+hundred (seen with Python 3.11 and onnxruntime 1.31)."""
 
 
 def why_unavailable() -> str | None:
@@ -56,8 +56,8 @@ def why_unavailable() -> str | None:
     if found not in DAMAGING:
         return None
     return (
-        f"Python operators of onnxruntime-extensions {found} damage the memory of the process after some "
-        "hundred calls; write the operator as an ONNX function with use_function, or install another version."
+        f"Python operators of onnxruntime-extensions {found} can hang or crash the process after a few "
+        "calls; write the operator as an ONNX function with use_function, or install another version."
     )
 
 

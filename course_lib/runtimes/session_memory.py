@@ -9,10 +9,12 @@ peak           the most at any moment, while loading or in any of the runs
 held           what is kept between the runs, after all that is free went back to the system
 =============  ======================================================================================
 
-What the settings do: the *arena* is a pool that keeps what activations needed for the next run. It grows to
-the next power of two, or exactly as requested; shrinkage gives back after each run all but its first
-piece. The *memory
-pattern* takes all activations of a run in one piece. Without either, every tensor is asked of the system.
+What the settings ask for: the *arena* is a pool that keeps what activations needed for the next run. It grows
+to the next power of two, or exactly as requested; with shrinkage it gives memory back after each run. The
+*memory pattern* takes all activations of a run in one piece. Without either, every tensor is asked of the
+system. How much that changes depends on the model and on the batch. Measured with onnxruntime 1.31,
+"residual" on 256 pictures held 65 MB between runs by default, 38 MB with shrinkage, 24 MB where the arena
+also grew as requested, and 11 MB without an arena.
 """
 
 import json

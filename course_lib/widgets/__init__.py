@@ -4,6 +4,7 @@ Charts need matplotlib, which a dashboard can do without: import them from ``cou
 """
 
 from course_lib.widgets.architecture_map import ArchitectureMap
+from course_lib.widgets.backend_board import BackendBoard
 from course_lib.widgets.block_explorer import BlockExplorer
 from course_lib.widgets.calibration_explorer import CalibrationExplorer
 from course_lib.widgets.compression_explorer import CompressionExplorer
@@ -17,6 +18,7 @@ from course_lib.widgets.temperature_explorer import TemperatureExplorer
 
 __all__ = [
     "ArchitectureMap",
+    "BackendBoard",
     "BlockExplorer",
     "CalibrationExplorer",
     "CompressionExplorer",

@@ -12,6 +12,10 @@ c.VoilaConfiguration.preheat_kernel = True
 c.VoilaConfiguration.default_pool_size = 1
 c.VoilaConfiguration.template = "lab"
 
+# The backend board compiles and measures as soon as its notebook runs. Beside a viewer, a waiting kernel would do so
+# as well, and disturb what the viewer's measures.
+c.VoilaKernelManager.preheat_denylist = ["backend_board"]
+
 # Without it a slider's results lie in the server for some 15 ms.
 c.Voila.kernel_websocket_connection_class = "course_lib.widgets.prompt_connection.PromptConnection"
 

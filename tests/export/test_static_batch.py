@@ -51,6 +51,12 @@ def test_scores_stay_the_same(batch: int) -> None:
     np.testing.assert_array_equal(*runs)
 
 
+def test_an_operator_that_onnx_does_not_know_is_no_obstacle() -> None:
+    model = onnx.load_model_from_string(relu(["batch", 3]))
+    model.graph.node[0].op_type = "Unheard"
+    assert shapes(fix_batch(model.SerializeToString(), 2)) == [[2, 3], [2, 3]]
+
+
 def test_a_batch_that_is_fixed_already_stays() -> None:
     content = relu([2, 3])
     assert fix_batch(content, 2) is content

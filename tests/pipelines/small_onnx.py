@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
@@ -59,4 +60,18 @@ def write_small_onnx(path: Path, batch: int | str = "batch", height: int | str =
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     path.write_bytes(model.SerializeToString())
+    return path
+
+
+def write_for_others(path: Path, opset: int = 20, operator: str = "") -> Path:
+    """Write the same file in another opset, or with "Name" or "domain:Name" in place of the ReLU."""
+    model = onnx.load(write_small_onnx(path))
+    model.opset_import[0].version = opset
+    if operator:
+        domain, _, name = operator.rpartition(":")
+        relu = next(node for node in model.graph.node if node.op_type == "Relu")
+        relu.op_type, relu.domain = name, domain
+        if domain:
+            model.opset_import.append(helper.make_opsetid(domain, 1))
+    onnx.save(model, path)
     return path

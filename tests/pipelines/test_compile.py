@@ -9,7 +9,7 @@ from course_lib.errors import ModelError, SettingError, UnknownNameError
 from course_lib.pipelines.compile import TARGETS, compile_model, main
 from course_lib.pipelines.compile_report import CompileReport
 from course_lib.pipelines.model_forms import prepare_forms
-from tests.pipelines.small_onnx import calibration, write_small_onnx
+from tests.pipelines.small_onnx import calibration, write_for_others, write_small_onnx
 from tests.pipelines.test_compile_cell import Faulty
 
 
@@ -47,6 +47,19 @@ def test_the_others_go_on_when_one_fails(small: Path) -> None:
     assert report.parity_max is not None
     assert report.parity_max < 1e-4
     assert all(cell.path is None for cell in report.cells)
+
+
+def test_the_others_go_on_when_onnx_runtime_cannot_load_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(TARGETS, "away", lambda: Faulty(elsewhere="It runs on macOS."))  # type: ignore[arg-type,return-value]
+    path = write_for_others(tmp_path / "new.onnx", opset=99)
+    assert main([str(path), "--targets", "onnxruntime,away", "--precisions", "fp32", "--runs", "6"]) == 0
+    printed = capsys.readouterr().out
+    assert "| onnxruntime | fp32      | no " in printed
+    assert "| away        | fp32      | yes " in printed
+    assert "is written in opset 99, and this ONNX Runtime understands opsets up to" in printed
+    assert "Outputs could not be compared, and latencies have no ratio, because ONNX Runtime" in printed
 
 
 def test_an_interruption_keeps_what_is_done(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:

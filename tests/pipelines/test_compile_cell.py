@@ -1,13 +1,13 @@
 """One cell: built, compared and timed; and whatever a compiler does wrong becomes one sentence."""
 
 import errno
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from course_lib.errors import MissingPackageError, ModelError
+from course_lib.errors import ExportError, MissingPackageError, ModelError
 from course_lib.pipelines.compile_cell import CellMaker
 from course_lib.pipelines.compile_report import CompiledCell
 from course_lib.pipelines.compile_targets import TARGETS
@@ -15,8 +15,9 @@ from course_lib.pipelines.model_forms import prepare_forms
 from course_lib.runtimes.compilation import ModelToCompile, Precision
 from course_lib.runtimes.onnx_runtime import OnnxRuntime
 from course_lib.runtimes.protocol import ModelSource
-from tests.pipelines.small_onnx import calibration, write_small_onnx
+from tests.pipelines.small_onnx import calibration, write_for_others, write_small_onnx
 from tests.runtimes.file_compiler import FileCompiler
+from tests.runtimes.optional import needs
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,14 @@ class Wrong(OnnxRuntime):
 @pytest.fixture
 def maker(tmp_path: Path) -> CellMaker:
     forms = prepare_forms(write_small_onnx(tmp_path / "small.onnx"), calibration=calibration())
+    return CellMaker(forms, tmp_path / "out", keep=True, threads=1, runs=6)
+
+
+@pytest.fixture
+def maker_for_others(tmp_path: Path) -> CellMaker:
+    """Of a file that OpenVINO takes and ONNX Runtime does not."""
+    path = write_for_others(tmp_path / "others.onnx", operator="org.openvinotoolkit:Swish")
+    forms = prepare_forms(path, calibration=calibration())
     return CellMaker(forms, tmp_path / "out", keep=True, threads=1, runs=6)
 
 
@@ -143,6 +152,69 @@ def test_other_outputs_are_said_of_a_file_that_was_built(
     assert cell.built
     assert cell.why_not is not None
     assert cell.why_not.startswith("The reference's output has shape (8, 3) and the candidate's (8, 1)")
+
+
+@dataclass(frozen=True)
+class Elsewhere(FileCompiler):
+    """Runs what it built without ONNX Runtime."""
+
+    def load(self, source: ModelSource, *, threads: int = 1):  # type: ignore[no-untyped-def]
+        class Sums:
+            def run(self, batch: np.ndarray) -> np.ndarray:
+                return batch.sum((2, 3))
+
+        return Sums()
+
+
+def test_without_a_reference_a_cell_is_built_and_timed(
+    maker_for_others: CellMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = make(maker_for_others, monkeypatch, Elsewhere())
+    assert (cell.built, cell.why_not) == (True, None)
+    assert cell.size_bytes
+    assert cell.p50_ms is not None
+    assert cell.p50_ms > 0
+    assert cell.max_absolute is cell.argmax_agreement is cell.ratio is None
+
+
+def test_onnx_runtime_says_in_its_own_cell_why_it_has_none(maker_for_others: CellMaker) -> None:
+    cell = maker_for_others.make("onnxruntime", "fp32")
+    assert (cell.built, cell.p50_ms) == (False, None)
+    assert cell.why_not is not None
+    assert "uses the operator org.openvinotoolkit:Swish, which ONNX Runtime does not have" in cell.why_not
+
+
+def test_core_ml_has_nothing_to_be_compared_with_either(
+    maker_for_others: CellMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TARGETS, "coreml", lambda: Faulty(elsewhere="It runs on macOS."))  # type: ignore[arg-type,return-value]
+    cell = maker_for_others.make("coreml", "fp32")
+    assert (cell.built, cell.why_not, cell.read_back_absolute) == (True, "It runs on macOS.", None)
+
+
+def test_openvino_runs_a_file_of_its_own_operators(maker_for_others: CellMaker) -> None:
+    needs("openvino")
+    cell = maker_for_others.make("openvino", "fp32")
+    assert (cell.built, cell.why_not, cell.ratio) == (True, None, None)
+    assert cell.p50_ms is not None
+
+
+def test_a_module_without_an_onnx_form_has_no_ratio(
+    maker: CellMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def refuse(precision: Precision, rules: str) -> bytes:
+        asked.append(rules)
+        if rules == "tensorrt":
+            return b"what the fake compiler writes"
+        raise ExportError("It has a loop.")
+
+    maker.forms = replace(maker.forms, model=replace(maker.forms.model, onnx=refuse), reference=None)
+    for _ in range(2):
+        cell = make(maker, monkeypatch, Elsewhere())
+        assert (cell.built, cell.why_not, cell.ratio) == (True, None, None)
+    assert asked.count("onnxruntime") == 1  # once for all cells
 
 
 def test_an_interruption_is_no_failure(maker: CellMaker, monkeypatch: pytest.MonkeyPatch) -> None:

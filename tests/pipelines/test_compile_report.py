@@ -88,6 +88,17 @@ def test_a_file_that_was_read_back_is_no_run(report: CompileReport) -> None:
     assert read.parity_max is None
 
 
+def test_without_a_baseline_there_is_no_ratio(report: CompileReport) -> None:
+    sentence = "No ratio: onnxruntime fp32 does not run this model."
+    assert sentence not in str(report)
+    alone = replace(RAN, max_absolute=None, argmax_agreement=None, ratio=None)
+    found = replace(report, cells=(alone,))
+    assert sentence in str(found)
+    row = found.table_rows()[0]
+    assert (row["parity"], row["argmax equal"], row["p50 ms"], row["ratio"]) == ("–", "–", "0.250", "–")
+    assert (found.parity_max, found.built_fraction) == (None, 1)
+
+
 def test_only_fp32_counts_for_parity() -> None:
     assert parity_max(CELLS) == 2e-6
     assert parity_max((replace(RAN, precision="fp16"),)) is None

@@ -1,12 +1,12 @@
 """From a name, a module or a file to the forms of compilers: shapes, precisions, built once, one sentence."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper
 from torch import nn
 
 from course_lib.errors import DataError, ExportError, ModelError, SettingError, UnknownNameError
@@ -14,7 +14,7 @@ from course_lib.pipelines import model_forms
 from course_lib.pipelines.model_forms import ModelForms, OnnxForms, prepare_forms, run_in_batches
 from course_lib.quantization.error import sqnr_db
 from course_lib.runtimes.onnx_runtime import OnnxRuntime
-from tests.pipelines.small_onnx import SHAPE, calibration, small_net, write_small_onnx
+from tests.pipelines.small_onnx import SHAPE, calibration, small_net, write_for_others, write_small_onnx
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,7 @@ def test_every_form_of_a_module_computes_the_same(
     content = of_module.model.onnx(precision, rules)  # type: ignore[arg-type]
     assert axes(content) == [2, *SHAPE]
     found = run_in_batches(OnnxRuntime().load(content), of_module.inputs, 2)
+    assert of_module.reference is not None
     assert sqnr_db(of_module.reference, found) > least_db
     assert of_module.model.onnx(precision, rules) is content  # type: ignore[arg-type]
 
@@ -61,6 +62,7 @@ def test_every_form_of_a_file_computes_the_same(
 ) -> None:
     content = of_file.model.onnx(precision, rules)  # type: ignore[arg-type]
     found = run_in_batches(OnnxRuntime().load(content), of_file.inputs, 1)
+    assert of_file.reference is not None
     assert sqnr_db(of_file.reference, found) > least_db
 
 
@@ -73,12 +75,43 @@ def test_the_module_and_its_inputs(of_module: ModelForms) -> None:
     assert not (model.calibration[:, None] == of_module.inputs[None]).all((2, 3, 4)).any()
     with torch.no_grad():
         expected = small_net()(torch.from_numpy(of_module.inputs)).numpy()
+    assert of_module.reference is not None
     np.testing.assert_allclose(of_module.reference, expected, atol=1e-5)
 
 
 def test_a_file_has_no_module(of_file: ModelForms) -> None:
     assert of_file.model.module is None
     assert of_file.model.name == "small"
+
+
+@pytest.mark.parametrize(
+    ("opset", "operator", "reason"),
+    [
+        (99, "", r"is written in opset 99, and this ONNX Runtime understands opsets up to \d+; export"),
+        (20, "Unheard", "uses the operator Unheard"),
+        (20, "somebody:Unheard", "uses the operator somebody:Unheard"),
+    ],
+)
+def test_a_file_that_onnx_runtime_does_not_run_has_no_reference(
+    tmp_path: Path, opset: int, operator: str, reason: str
+) -> None:
+    path = write_for_others(tmp_path / "new.onnx", opset, operator)
+    forms = prepare_forms(path, batch=2, calibration=calibration())
+    assert forms.reference is None
+    (note,) = forms.notes
+    assert re.match(
+        "Outputs could not be compared, and latencies have no ratio, because ONNX Runtime does not run "
+        rf"new.onnx: the ONNX content \([\d,]+ bytes\) {reason}",
+        note,
+    )
+    assert forms.inputs.shape == (8, *SHAPE)
+    for precision in ("fp32", "fp16"):
+        assert axes(forms.model.onnx(precision, "tensorrt")) == [2, *SHAPE]  # type: ignore[arg-type]
+    sentence = (
+        rf"ONNX Runtime cannot quantize this file, as it cannot load it: the ONNX content \(.*\) {reason}"
+    )
+    with pytest.raises(ExportError, match=sentence):
+        forms.model.onnx("int8", "tensorrt")
 
 
 def test_a_network_of_the_zoo_comes_with_training_images() -> None:
@@ -88,6 +121,7 @@ def test_a_network_of_the_zoo_comes_with_training_images() -> None:
     assert forms.model.calibration is not None
     assert forms.model.calibration.shape == (256, 1, 28, 28)
     assert len(forms.inputs) == 66  # 64, up to whole batches
+    assert forms.reference is not None
     assert forms.reference.shape == (66, 10)
 
 
@@ -134,41 +168,10 @@ def test_a_module_that_cannot_be_quantized_is_an_export_error() -> None:
         forms.model.onnx("int8", "tensorrt")
 
 
-def write_text(folder: Path) -> Path:
-    path = folder / "text.onnx"
-    path.write_text("not a graph")
-    return path
-
-
-def write_two_inputs(folder: Path) -> Path:
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 3)) for name in ("a", "b", "sum")]
-    graph = helper.make_graph([helper.make_node("Add", ["a", "b"], ["sum"])], "g", values[:2], values[2:])
-    path = folder / "two.onnx"
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    path.write_bytes(model.SerializeToString())
-    return path
-
-
-def write_external(folder: Path) -> Path:
-    path = write_small_onnx(folder / "external.onnx")
-    onnx.save(onnx.load(path), path, save_as_external_data=True, location="weights", size_threshold=0)
-    (folder / "weights").unlink()
-    return path
-
-
-@pytest.mark.parametrize(
-    ("write", "sentence"),
-    [
-        (lambda folder: folder / "nothing.onnx", r"There is no ONNX file at .*nothing.onnx"),
-        (lambda folder: str(folder / "nothing"), r"There is no ONNX file at .*nothing"),
-        (write_text, r"The file .*text.onnx is not an ONNX model or is cut short"),
-        (write_two_inputs, r"two.onnx has the inputs a, b, the first of type float32, and models with one"),
-        (write_external, r"external.onnx keeps its weights in a second file that is missing"),
-    ],
-)
-def test_a_file_that_cannot_be_taken_is_one_sentence(tmp_path: Path, write: object, sentence: str) -> None:
-    with pytest.raises(ModelError, match=sentence):
-        prepare_forms(write(tmp_path))  # type: ignore[operator]
+def test_a_file_that_cannot_be_taken_is_one_sentence(tmp_path: Path) -> None:
+    for name in ("nothing.onnx", "nothing"):
+        with pytest.raises(ModelError, match=rf"There is no ONNX file at .*{name}"):
+            prepare_forms(str(tmp_path / name))
 
 
 def test_free_axes_besides_the_batch_are_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from course_lib.export.static_batch import fix_batch
 from course_lib.pipelines.quantized_file import quantize_file
 from course_lib.quantization.error import sqnr_db
 from course_lib.runtimes.onnx_runtime import OnnxRuntime
-from tests.pipelines.small_onnx import calibration, write_small_onnx
+from tests.pipelines.small_onnx import calibration, write_for_others, write_small_onnx
 
 
 @pytest.fixture
@@ -48,3 +48,13 @@ def test_the_rules_of_tensorrt_are_kept(content: bytes) -> None:
 def test_what_cannot_be_quantized_is_one_sentence(content: bytes) -> None:
     with pytest.raises(ExportError, match=r"ONNX Runtime cannot quantize this file \(.*\); pass the PyTorch"):
         quantize_file(content, np.zeros((32, 1, 5, 5), np.float32), 1, "onnxruntime")
+
+
+def test_what_onnx_runtime_cannot_load_is_one_sentence(tmp_path: Path) -> None:
+    content = write_for_others(tmp_path / "new.onnx", opset=99).read_bytes()
+    with pytest.raises(ExportError) as caught:
+        quantize_file(content, calibration(), 1, "onnxruntime")
+    assert str(caught.value).startswith(
+        "ONNX Runtime cannot quantize this file, as it cannot load it: the ONNX content ("
+    )
+    assert "\n" not in str(caught.value)

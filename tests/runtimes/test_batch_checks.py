@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 
 from course_lib.errors import ModelError
-from course_lib.runtimes.batch_checks import check_batch, check_single
+from course_lib.runtimes.batch_checks import check_batch, check_single, why_not_taken
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (None, 3), (None, None), None])
 def test_what_fits_passes(shape):
-    check_batch(np.zeros((2, 3), np.float32), "float32", shape)
+    batch = np.zeros((2, 3), np.float32)
+    assert why_not_taken(batch, "float32", shape) is None
+    check_batch(batch, "float32", shape)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,8 @@ def test_what_does_not_fit_is_refused(batch, sentence):
     with pytest.raises(ModelError) as caught:
         check_batch(batch, "float32", (None, 3))
     assert str(caught.value) == sentence
+    if isinstance(batch, np.ndarray):
+        assert why_not_taken(batch, "float32", (None, 3)) == sentence
 
 
 def test_one_input_and_one_output():

@@ -32,6 +32,16 @@ def test_every_layer_becomes_integer(content):
     np.testing.assert_allclose(found, scores(convolutions(), images(3, seed=2)), atol=0.1)
 
 
+def test_one_large_calibration_input_counts_as_much_as_the_others(content):
+    calibration = images(33, seed=1)
+    calibration[4] *= 20
+    with quiet_conversion():
+        quantized = quantize_static(content, calibration)
+    expected = scores(convolutions(), calibration[3:6])
+    found = LiteRt().load(quantized).run(calibration[3:6])
+    np.testing.assert_allclose(found[1], expected[1], atol=0.05 * np.abs(expected[1]).max())
+
+
 def test_half_weights_change_nothing_else(content):
     with quiet_conversion():
         halved = half_weights(content)

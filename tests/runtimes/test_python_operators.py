@@ -1,6 +1,6 @@
 """A Python function as an operator: what guards it, and why the package may be refused.
 
-The library that calls it is not run here: version 0.15.2 damages the memory of the process that runs it.
+The library that calls it is not run here: version 0.15.2 can hang or crash the process that runs it.
 """
 
 import sys
@@ -85,15 +85,15 @@ def test_bad_input(present) -> None:
         use_python_operator(RELU, "Gelu", "Name", np.abs)
 
 
-def test_a_version_that_does_damage_is_refused(present, monkeypatch) -> None:
+def test_a_version_that_can_crash_is_refused(present, monkeypatch) -> None:
     assert why_unavailable() is None
     monkeypatch.setattr(module, "version", lambda name: module.DAMAGING[0])
     with pytest.raises(ModelError) as caught:
         use_python_operator(RELU, "Relu", "Name", np.abs)
     assert str(caught.value) == why_unavailable()
     assert str(caught.value) == (
-        "Python operators of onnxruntime-extensions 0.15.2 damage the memory of the process after some "
-        "hundred calls; write the operator as an ONNX function with use_function, or install another version."
+        "Python operators of onnxruntime-extensions 0.15.2 can hang or crash the process after a few calls; "
+        "write the operator as an ONNX function with use_function, or install another version."
     )
 
 

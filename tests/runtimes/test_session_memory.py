@@ -69,7 +69,7 @@ def test_the_pool_keeps_what_three_branches_need(branches) -> None:
     held = {name: found.results[name].held_bytes[-1] for name in names}
     assert held["default"] > 34 * MB  # the three branches; the output was handed over
     assert held["no arena"] < 10 * MB
-    # Shrinking never gives the arena's first piece back, and here one piece holds all three branches.
+    # How much shrinking gives back is not promised. Seen: 22 to 36 MB held, beside 98 MB by default.
     assert held["arena shrinks after each run"] < held["default"] + MB
 
 
