@@ -1,12 +1,13 @@
-"""How a compiled model, a file or a folder, gets to its place: whole or not at all."""
+"""How a compiled model, a file or a folder, gets to its place whole or not at all, and is read again."""
 
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
 
-from course_lib.errors import ExportError
+from course_lib.errors import ExportError, ModelError
 from course_lib.reproducibility import write_atomically
+from course_lib.runtimes.protocol import ModelSource
 
 
 def write_whole(content: bytes, path: Path | str) -> Path:
@@ -65,6 +66,36 @@ def write_whole_folder(write: Callable[[Path], None], path: Path | str) -> Path:
         if workplace is not None:
             shutil.rmtree(workplace, ignore_errors=True)
     return path
+
+
+def read_compiled(source: ModelSource, compiler: str, suffix: str, signature: bytes) -> tuple[bytes, str]:
+    """Return the content of a compiled file, and how a sentence about it begins.
+
+    Parameters
+    ----------
+    compiler
+        The class that writes such files.
+    signature
+        What the file has from its fifth byte on: a flatbuffer's type.
+
+    Raises
+    ------
+    ModelError
+        If there is no such file, or it is of another kind.
+    """
+    remedy = f"write one with {compiler}().compile(model, path)."
+    if isinstance(source, bytes):
+        content, label = source, f"The content ({len(source):,} bytes)"
+    elif isinstance(source, str | Path):
+        if not Path(source).is_file():
+            raise ModelError(f"There is no file at {source}; {remedy}")
+        content, label = Path(source).read_bytes(), f"The file {source}"
+    else:
+        kind = type(source).__name__
+        raise ModelError(f"{compiler} takes the path or the bytes of a {suffix} file, not {kind}; {remedy}")
+    if content[4:].startswith(signature):
+        return content, label
+    raise ModelError(f"{label} is not a {suffix} file; {remedy}")
 
 
 def not_written(path: Path, error: OSError) -> ExportError:

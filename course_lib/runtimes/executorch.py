@@ -36,7 +36,7 @@ from course_lib.runtimes.compilation import (
     module_of,
     refuse_precision,
 )
-from course_lib.runtimes.compiled_files import write_whole
+from course_lib.runtimes.compiled_files import read_compiled, write_whole
 from course_lib.runtimes.conversion_errors import refused_model
 from course_lib.runtimes.executorch_model import (
     ONE_AT_A_TIME,
@@ -124,7 +124,7 @@ class ExecuTorch:
     def load(self, source: ModelSource, *, threads: int = 1) -> ExecuTorchModel:
         """Read a ``.pte`` file or its content; see `Runtime.load`."""
         check_threads(threads)
-        content, label = _content(source)
+        content, label = read_compiled(source, "ExecuTorch", ".pte", SIGNATURE)
         self._check_installed()
         loaded = LoadedMethod(content, threads)
         with caught_output() as caught, ONE_AT_A_TIME:
@@ -206,25 +206,6 @@ def _logged(caught: CaughtOutput, error: Exception) -> str:
     lines = [line.partition("] ")[2] for line in caught.text().splitlines() if line.startswith("[")]
     reasons = [line for line in lines if not line.startswith(ABOUT_THE_MACHINE)]
     return (reasons or [str(error)])[0].strip().rstrip(".")
-
-
-def _content(source: ModelSource) -> tuple[bytes, str]:
-    """Return the file's content, and how a sentence about it begins."""
-    if isinstance(source, bytes):
-        content, label = source, f"The content ({len(source):,} bytes)"
-    elif isinstance(source, str | Path):
-        path = Path(source)
-        if not path.is_file():
-            raise ModelError(f"There is no file at {path}; write it with ExecuTorch().compile(model, path).")
-        content, label = path.read_bytes(), f"The file {path}"
-    else:
-        raise ModelError(
-            f"ExecuTorch takes the path or the bytes of a .pte file, not {type(source).__name__}; "
-            "write one with ExecuTorch().compile(model, path)."
-        )
-    if content[4:6] != SIGNATURE:
-        raise ModelError(f"{label} is not a .pte file; write one with ExecuTorch().compile(model, path).")
-    return content, label
 
 
 def _missing(package: str) -> MissingPackageError:

@@ -36,7 +36,7 @@ from course_lib.runtimes.compilation import (
     module_of,
     refuse_precision,
 )
-from course_lib.runtimes.compiled_files import write_whole
+from course_lib.runtimes.compiled_files import read_compiled, write_whole
 from course_lib.runtimes.conversion_errors import refused_model
 from course_lib.runtimes.protocol import Array, ModelSource, check_threads
 from course_lib.runtimes.quiet import caught_output, quiet_conversion
@@ -129,7 +129,7 @@ class LiteRt:
     def load(self, source: ModelSource, *, threads: int = 1) -> LiteRtModel:
         """Make an interpreter for a ``.tflite`` file or its content; see `Runtime.load`."""
         check_threads(threads)
-        content, label = _content(source)
+        content, label = read_compiled(source, "LiteRt", ".tflite", SIGNATURE)
         self._check_installed()
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -187,25 +187,6 @@ def _from_grid(values: Array, detail: dict[str, Any]) -> Array:
         return values
     real: Array = (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
     return real
-
-
-def _content(source: ModelSource) -> tuple[bytes, str]:
-    """Return the file's content, and how a sentence about it begins."""
-    if isinstance(source, bytes):
-        content, label = source, f"The content ({len(source):,} bytes)"
-    elif isinstance(source, str | Path):
-        path = Path(source)
-        if not path.is_file():
-            raise ModelError(f"There is no file at {path}; write it with LiteRt().compile(model, path).")
-        content, label = path.read_bytes(), f"The file {path}"
-    else:
-        raise ModelError(
-            f"LiteRT takes the path or the bytes of a .tflite file, not {type(source).__name__}; "
-            "write one with LiteRt().compile(model, path)."
-        )
-    if content[4:8] != SIGNATURE:
-        raise ModelError(f"{label} is not a .tflite file; write one with LiteRt().compile(model, path).")
-    return content, label
 
 
 def _missing(package: str) -> MissingPackageError:

@@ -19,10 +19,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from course_lib.errors import ExportError, MissingPackageError, ModelError, SettingError
+from course_lib.errors import MissingPackageError, ModelError, SettingError
 from course_lib.registry import look_up
-from course_lib.reproducibility import write_atomically
 from course_lib.runtimes.compilation import PRECISIONS, ModelToCompile, Precision, refuse_precision
+from course_lib.runtimes.compiled_files import write_whole
 from course_lib.runtimes.onnx_errors import core_of, explain_load_error
 from course_lib.runtimes.onnx_model import OnnxModel, with_shapes
 from course_lib.runtimes.onnx_providers import CPU, check_providers, check_started
@@ -119,18 +119,7 @@ class OnnxRuntime:
         options = self.session_options()
         content = model.onnx(precision, "onnxruntime")
         self.create_session(content, options)
-
-        def write(temporary: Path) -> None:
-            temporary.write_bytes(content)
-
-        try:
-            write_atomically(path, write)
-        except OSError as error:
-            raise ExportError(
-                f"{path} could not be written ({error.strerror}) and is unchanged; "
-                "free some space or choose another path."
-            ) from error
-        return path
+        return write_whole(content, path)
 
     def load(self, source: ModelSource, *, threads: int = 1) -> OnnxModel:
         """Create a session from an ONNX file or its content; see `Runtime.load`."""

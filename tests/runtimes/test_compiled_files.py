@@ -2,8 +2,8 @@ import errno
 
 import pytest
 
-from course_lib.errors import ExportError
-from course_lib.runtimes.compiled_files import not_written, write_whole, write_whole_folder
+from course_lib.errors import ExportError, ModelError
+from course_lib.runtimes.compiled_files import not_written, read_compiled, write_whole, write_whole_folder
 
 
 def make(text):
@@ -53,3 +53,24 @@ def test_a_place_that_cannot_be_written(tmp_path):
 
 def test_an_error_without_a_text_of_the_system(tmp_path):
     assert "(only this)" in str(not_written(tmp_path, OSError("only this")))
+
+
+def test_compiled_content_is_read_from_bytes_or_a_path(tmp_path):
+    content = b"\0\0\0\0TFL3rest"
+    path = write_whole(content, tmp_path / "model.tflite")
+    for source in (content, path, str(path)):
+        assert read_compiled(source, "LiteRt", ".tflite", b"TFL3")[0] == content
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        (b"TFL3", "The content (4 bytes) is not a .tflite file; "),
+        ("none.tflite", "There is no file at none.tflite; "),
+        (3, "LiteRt takes the path or the bytes of a .tflite file, not int; "),
+    ],
+)
+def test_what_is_not_a_compiled_file_is_refused(source, sentence):
+    with pytest.raises(ModelError) as caught:
+        read_compiled(source, "LiteRt", ".tflite", b"TFL3")
+    assert str(caught.value) == sentence + "write one with LiteRt().compile(model, path)."

@@ -83,7 +83,7 @@ def test_refused_batches(linear):
 
 
 def test_refused_files(linear, tmp_path):
-    with pytest.raises(ModelError, match=r"There is no file at .*none.pte; write it with"):
+    with pytest.raises(ModelError, match=r"There is no file at .*none.pte; write one with"):
         ExecuTorch().load(tmp_path / "none.pte")
     with pytest.raises(ModelError, match=r"The content .300 bytes. is not a .pte file"):
         ExecuTorch().load(b"abc" * 100)

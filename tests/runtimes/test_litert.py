@@ -92,11 +92,11 @@ def test_refused_batches(linear):
 
 
 def test_refused_files(linear, tmp_path):
-    with pytest.raises(ModelError, match=r"There is no file at .*none.tflite; write it with"):
+    with pytest.raises(ModelError, match=r"There is no file at .*none.tflite; write one with"):
         LiteRt().load(tmp_path / "none.tflite")
     with pytest.raises(ModelError, match=r"The content .300 bytes. is not a .tflite file"):
         LiteRt().load(b"abc" * 100)
-    with pytest.raises(ModelError, match=r"LiteRT takes the path or the bytes of a .tflite file, not Linear"):
+    with pytest.raises(ModelError, match=r"LiteRt takes the path or the bytes of a .tflite file, not Linear"):
         LiteRt().load(hand_worked())
     with pytest.raises(ModelError, match="cannot be loaded by LiteRT") as caught:
         LiteRt().load(linear.read_bytes()[:600])

@@ -158,7 +158,7 @@ def test_a_full_disk_leaves_the_old_file(matmul, tmp_path, monkeypatch):
         OnnxRuntime().compile(model_of(matmul)[0], path)
     assert str(caught.value) == (
         f"{path} could not be written (No space left on device) and is unchanged; "
-        "free some space or choose another path."
+        "free some space or pass another path."
     )
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
