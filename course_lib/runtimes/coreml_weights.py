@@ -12,7 +12,9 @@ arithmetic. Tensors of fewer than 512 weights stay as they are.
 
 from typing import Any
 
-PALETTE_BITS = (1, 2, 3, 4, 6, 8)
+PALETTE_BITS = (1, 2, 4, 6, 8)
+"""What Core ML reads from iOS 17 on; 3 bits came a version later."""
+
 MIN_WEIGHTS = 512
 
 

@@ -71,7 +71,7 @@ def test_loading_on_a_mac(linear, monkeypatch):
 
 def test_refused_settings(linear, tmp_path):
     model, path = to_compile(hand_worked(), ROW), tmp_path / "no.mlpackage"
-    with pytest.raises(SettingError, match=r"palette_bits must be one of \(1, 2, 3, 4, 6, 8\), not 5"):
+    with pytest.raises(SettingError, match=r"palette_bits must be one of \(1, 2, 4, 6, 8\), not 5"):
         CoreMl(palette_bits=5).compile(model, path)
     with pytest.raises(SettingError, match="either as 8-bit integers or by a palette"):
         CoreMl(palette_bits=4).compile(model, path, "int8")
