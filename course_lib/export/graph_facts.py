@@ -148,7 +148,7 @@ def _expanded(model: onnx.ModelProto) -> onnx.ModelProto:
     import onnx.inliner
 
     try:
-        return onnx.inliner.inline_local_functions(model)
+        return onnx.inliner.inline_local_functions(model, convert_version=True)
     except Exception as error:  # a call that does not fit its function
         # That module needs torch, which looking at a graph does without.
         from course_lib.export.onnx_graph import first_line

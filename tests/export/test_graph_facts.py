@@ -99,8 +99,9 @@ def test_a_branch_is_one_node_with_what_it_reads_and_stores() -> None:
     assert facts.parameter_bytes == 40
 
 
-def test_functions_are_expanded_or_called() -> None:
-    opset = [helper.make_opsetid("", 20), helper.make_opsetid("own", 1)]
+@pytest.mark.parametrize("written_for", [20, 18])
+def test_functions_are_expanded_or_called(written_for: int) -> None:
+    opset = [helper.make_opsetid("", written_for), helper.make_opsetid("own", 1)]
     body = [node("Neg", "a", "t"), node("Relu", "t", "b")]
     made = model([node("Neg", "x", "y")], {"x": [2, 2]}, ["y"])
     made.graph.node[0].CopyFrom(helper.make_node("Twice", ["x"], ["y"], domain="own", name="call"))
