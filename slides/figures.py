@@ -56,6 +56,12 @@ from course_lib.widgets.quantization_charts import (
     ranges_chart,
     sqnr_chart,
 )
+from course_lib.widgets.runtime_charts import (
+    cells_chart,
+    launches_chart,
+    operators_chart,
+    session_memory_chart,
+)
 from course_lib.widgets.sensitivity_charts import (
     allocation_chart,
     bits_chart,
@@ -72,6 +78,7 @@ from course_lib.widgets.student_charts import (
     networks_chart,
     seeds_chart,
 )
+from course_lib.widgets.timeline_chart import timeline_chart
 from slides.recording import FOLDER, Recording, load_recording
 
 FIGURES = Path(__file__).parent / "figures"
@@ -243,6 +250,42 @@ def draw_week06(recording: Recording) -> dict[str, Chart]:
     }
 
 
+def draw_week07(recording: Recording) -> dict[str, Chart]:
+    """Return the figures of week 7, name → chart."""
+    results = recording.results
+    versions = ("in the file", "off", "basic", "extended", "all")
+    races = ("levels", "passes", "int8", "function", "binding", "tuning")
+    return {
+        **{f"week07_{name}": comparison_chart(results[name], TALL) for name in races},
+        "week07_operators": operators_chart(results["operators"], versions, TALL),
+        "week07_eager": claims_chart(results["eager"], TALL),
+        "week07_timeline": timeline_chart(results["timeline"], TALL),
+        "week07_memory": session_memory_chart(results["memory"], TALL),
+        "week07_int8_operators": operators_chart(results["int8_operators"], versions, TALL),
+        "week07_threads_one": comparison_chart(results["threads"]["one picture"], TALL),
+        "week07_threads_batch": comparison_chart(results["threads"]["batch of 64"], TALL),
+    }
+
+
+def draw_week08(recording: Recording) -> dict[str, Chart]:
+    """Return the figures of week 8, name → chart."""
+    results = recording.results
+    table = results["table"]
+    return {
+        "week08_sizes": cells_chart(table, "size", TALL),
+        "week08_parity": cells_chart(table, "parity", TALL),
+        "week08_speed": cells_chart(table, "ratio", TALL),
+        "week08_build": cells_chart(table, "build", TALL),
+        "week08_rules": comparison_chart(results["rules"], TALL),
+        "week08_kernels": launches_chart(results["kernels"], TALL),
+        **{
+            f"week08_launch_{name}": comparison_chart(race, TALL)
+            for name, race in results["launches"].items()
+            if name != "onnxruntime"
+        },
+    }
+
+
 DECKS: dict[str, Callable[[Recording], dict[str, Chart]]] = {
     "week01_measure_first": draw_week01,
     "week02_efficient_architectures": draw_week02,
@@ -250,6 +293,8 @@ DECKS: dict[str, Callable[[Recording], dict[str, Chart]]] = {
     "week04_pruning_and_low_rank": draw_week04,
     "week05_post_training_quantization": draw_week05,
     "week06_quantization_aware_training": draw_week06,
+    "week07_onnx_runtime": draw_week07,
+    "week08_edge_compilers": draw_week08,
 }
 """Deck → the function that draws its figures."""
 

@@ -2,6 +2,9 @@
 
 It takes some minutes. Close other programs first: the figures will say which machine this was, not
 what else it did meanwhile. `slides.figures` then draws from the recordings.
+
+With ``--quick`` the newer decks try whether all of their measurements work, with few runs; what comes out
+goes to ``runs/slides`` and is for nobody's slides.
 """
 
 import os
@@ -40,6 +43,8 @@ from slides.record_week03 import measure_week03
 from slides.record_week04 import measure_week04
 from slides.record_week05 import measure_week05
 from slides.record_week06 import measure_week06
+from slides.record_week07 import measure_week07
+from slides.record_week08 import measure_week08
 from slides.recording import FOLDER, new_recording
 
 MODEL = "depthwise"
@@ -128,18 +133,30 @@ DECKS: dict[str, Callable[[], dict[str, Any]]] = {
     "week04_pruning_and_low_rank": measure_week04,
     "week05_post_training_quantization": measure_week05,
     "week06_quantization_aware_training": measure_week06,
+    "week07_onnx_runtime": measure_week07,
+    "week08_edge_compilers": measure_week08,
 }
 """Deck → the function that measures what it shows."""
 
+QUICK: dict[str, Callable[[], dict[str, Any]]] = {
+    "week07_onnx_runtime": partial(measure_week07, quick=True),
+    "week08_edge_compilers": partial(measure_week08, quick=True),
+}
+"""Decks that can be tried quickly."""
 
-def main(names: list[str]) -> None:
-    """Record the decks named, or all of them."""
+TRIALS = FOLDER.parent.parent / "runs" / "slides"
+
+
+def main(arguments: list[str]) -> None:
+    """Record the decks named, or all of them; with ``--quick`` only try those that can be."""
+    names = [name for name in arguments if name != "--quick"]
+    decks, folder = (QUICK, TRIALS) if "--quick" in arguments else (DECKS, FOLDER)
     load = os.getloadavg()[0]
     if load > 0.5:
         print(f"The machine is busy (load {load:.1f}); a quiet one gives better figures.", file=sys.stderr)
-    for name in names or DECKS:
-        measure = look_up(DECKS, "deck", name)
-        path = new_recording(name, record_machine(threads=1, seed=0), measure()).save(FOLDER)
+    for name in names or decks:
+        measure = look_up(decks, "deck", name)
+        path = new_recording(name, record_machine(threads=1, seed=0), measure()).save(folder)
         print(f"{name}: recorded in {path.name}")
 
 

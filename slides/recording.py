@@ -37,6 +37,7 @@ from course_lib.explore.setting import CompressionSetting
 from course_lib.lowrank.ranks import Choice
 from course_lib.pipelines.accuracy_comparison import AccuracyComparison, VersionAccuracy
 from course_lib.pipelines.claims import Claim
+from course_lib.pipelines.compile_report import CompiledCell, CompileReport
 from course_lib.pipelines.distillation_records import RunRecord
 from course_lib.pipelines.distillation_result import StudyResult
 from course_lib.pipelines.sparsity_pays import SparseTiming, SparsityStudy
@@ -48,6 +49,8 @@ from course_lib.quantization.models.advice import Advice
 from course_lib.quantization.models.fisher import FisherScore
 from course_lib.quantization.models.sensitivity import LayerSensitivity, SensitivityTable
 from course_lib.reproducibility import write_text_atomically
+from course_lib.runtimes.session_memory import SessionBytes, SessionMemory
+from course_lib.runtimes.timeline import OperatorSum, Timeline, TimelineEvent
 from course_lib.training import EpochRecord
 
 FOLDER = Path(__file__).parent / "recorded"
@@ -64,6 +67,8 @@ TYPES: dict[str, type] = {
         *(EpochRecord, FisherScore, LayerSensitivity, SensitivityTable),
         *(Choice, GatingPoint, GatingSpeed, LayerResult, LotteryResult, RemovalRace, RoundRecord),
         *(SparseTiming, SparsityStudy, StudyResult, TicketRecord),
+        *(OperatorSum, SessionBytes, SessionMemory, Timeline, TimelineEvent),
+        *(CompiledCell, CompileReport),
     )
 }
 

@@ -156,6 +156,16 @@ def test_recording_a_deck_saves_what_was_measured(
     assert "week99_test: recorded in week99_test.json" in capsys.readouterr().out
 
 
+def test_a_quick_trial_goes_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "QUICK", {"week99_test": lambda: {"sum": 4}})
+    monkeypatch.setattr(record, "TRIALS", tmp_path / "trials")
+    record.main(["--quick"])
+    assert load_recording("week99_test", tmp_path / "trials").results == {"sum": 4}
+    with pytest.raises(UnknownNameError, match="no deck called 'week01_measure_first'"):
+        record.main(["--quick", "week01_measure_first"])
+
+
 def test_every_deck_can_be_measured_and_drawn() -> None:
     names = {path.stem for path in DECKS}
     assert names == set(record.DECKS) == set(figures.DECKS)
+    assert set(record.QUICK) <= names
