@@ -274,7 +274,7 @@ def draw_week08(recording: Recording) -> dict[str, Chart]:
     return {
         "week08_sizes": cells_chart(table, "size", TALL),
         "week08_parity": cells_chart(table, "parity", TALL),
-        "week08_speed": cells_chart(table, "ratio", TALL),
+        "week08_speed": comparison_chart(results["race"], TALL),
         "week08_build": cells_chart(table, "build", TALL),
         "week08_rules": comparison_chart(results["rules"], TALL),
         "week08_kernels": launches_chart(results["kernels"], TALL),

@@ -49,6 +49,7 @@ def measure_week08(quick: bool = False) -> dict[str, Any]:
     targets = ("onnxruntime", "openvino", "tensorrt_rtx_sm89") if quick else tuple(TARGETS)
     return {
         "table": compile_model(forms, tuple(name for name in targets if name not in NOT_NEEDED), runs=runs),
+        "race": measure_race(forms, targets, runs),
         "rules": measure_rules(forms, runs),
         "kernels": {name: count_kernels(prepare_forms(name)) for name in KERNELS_OF[: 2 if quick else None]},
         "launches": {
@@ -58,6 +59,22 @@ def measure_week08(quick: bool = False) -> dict[str, Any]:
         },
         "engines": measure_engines(forms, ("SM86", "SM89")),
     }
+
+
+def measure_race(forms: ModelForms, targets: tuple[str, ...], runs: int) -> Any:
+    """Time the files of all targets that run here, in every precision, in the same rounds."""
+    image, calls = forms.inputs[:1], {}
+    with TemporaryDirectory() as folder:
+        for target in targets:
+            compiler = TARGETS[target]()
+            if compiler.why_unavailable() or compiler.why_not_run():
+                continue
+            for precision in compiler.precisions:
+                path = Path(folder) / target / precision / f"model{compiler.suffix}"
+                path.parent.mkdir(parents=True)
+                loaded = compiler.load(compiler.compile(forms.model, path, precision))
+                calls[f"{target} {precision}"] = partial(loaded.run, image)
+        return compare_latency(calls, baseline="onnxruntime fp32", runs=runs)
 
 
 def measure_rules(forms: ModelForms, runs: int) -> Any:

@@ -9,19 +9,18 @@ from course_lib.benchmarking.number_text import format_bytes, significant
 from course_lib.pipelines.compile_report import CompiledCell, CompileReport
 from course_lib.runtimes.compilation import PRECISIONS, Precision
 from course_lib.runtimes.session_memory import SessionMemory
-from course_lib.widgets.chart import BLUE, GREEN, GREY, ORANGE, PALE, WIDE, Chart, Size, panels
+from course_lib.widgets.chart import BLUE, GREEN, ORANGE, PALE, WIDE, Chart, Size, panels
 
 COLOURS = (BLUE, ORANGE, GREEN, "#7c3aed", "#0e7490", "#a16207", "#be185d")
 PRECISION_COLOURS: dict[Precision, str] = dict(zip(PRECISIONS, (BLUE, GREEN, ORANGE), strict=True))
 MARKERS: dict[Precision, str] = dict(zip(PRECISIONS, "os^", strict=True))
 
-Figure = Literal["size", "parity", "ratio", "build"]
+Figure = Literal["size", "parity", "build"]
 """What `cells_chart` draws of each cell."""
 
 AXES: dict[Figure, tuple[str, str]] = {
     "size": ("kB of all its files", "File size"),
     "parity": ("worst difference from the original", "Worst difference"),
-    "ratio": ("latency as a multiple of ONNX Runtime fp32", "Latency as a multiple of ONNX Runtime fp32"),
     "build": ("seconds to build", "Seconds to build"),
 }
 """The label of the axis, and how the sentence about the chart begins."""
@@ -83,7 +82,7 @@ def session_memory_chart(memory: SessionMemory, size: Size = WIDE) -> Chart:
 def cells_chart(report: CompileReport, drawn: Figure, size: Size = WIDE) -> Chart:
     """Draw one figure of all cells of a compilation table, a row a target and a mark a precision.
 
-    Cells without this figure, such as the latency of what cannot run here, are left out.
+    Cells without this figure, such as the parity of what cannot run here, are left out.
     """
     figure, (axes,) = panels(1, size)
     known = [cell for cell in report.cells if _value(cell, drawn) is not None]
@@ -94,10 +93,6 @@ def cells_chart(report: CompileReport, drawn: Figure, size: Size = WIDE) -> Char
         values = [_value(cell, drawn) or 0.0 for cell in of_it]  # all are known
         colour, marker = PRECISION_COLOURS[precision], MARKERS[precision]
         axes.plot(values, rows, marker, color=colour, markersize=10, label=precision)
-        if drawn == "ratio":
-            for cell, row in zip(of_it, rows, strict=True):
-                if cell.ratio is not None:
-                    axes.plot(tuple(cell.ratio.interval), (row, row), color=colour, linewidth=6, alpha=0.35)
     label, begins = AXES[drawn]
     axes.set(xlabel=label, ylim=(len(targets) - 0.5, -0.5))
     axes.set_yticks(range(len(targets)), [textwrap.fill(name.replace("_", " "), 14) for name in targets])
@@ -105,8 +100,6 @@ def cells_chart(report: CompileReport, drawn: Figure, size: Size = WIDE) -> Char
         axes.set_xscale("log")
     else:
         axes.set_xlim(left=0)
-    if drawn == "ratio":
-        axes.axvline(1, color=GREY, linewidth=1)
     figure.legend(loc="outside upper right", fontsize="small", ncols=3)
     said = ", ".join(
         f"{cell.target} {cell.precision} {significant(_value(cell, drawn) or 0.0)}" for cell in known
@@ -141,7 +134,5 @@ def _value(cell: CompiledCell, drawn: Figure) -> float | None:
             return None if cell.size_bytes is None else cell.size_bytes / 1e3
         case "parity":
             return None if cell.max_absolute is None else max(cell.max_absolute, EQUAL)
-        case "ratio":
-            return None if cell.ratio is None else cell.ratio.value
         case "build":
             return cell.build_s
