@@ -124,7 +124,7 @@ $(MARP): slides/package.json slides/package-lock.json
 	@touch $@
 
 DRAWN := slides/figures/.drawn
-$(DRAWN): $(CORE) slides/figures.py slides/recording.py $(wildcard slides/recorded/*.json course_lib/widgets/*chart*.py)
+$(DRAWN): $(CORE) slides/figures.py slides/runtime_figures.py slides/recording.py $(wildcard slides/recorded/*.json course_lib/widgets/*chart*.py)
 	$(PY) -m slides.figures
 	@touch $@
 
